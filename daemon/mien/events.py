@@ -1,0 +1,175 @@
+"""What the box says: readings, episodes, state and health, as immutable values with a JSON form.
+
+Everything here is plain data. Field names are the names on MQTT, in `--json` outputs and on the
+control socket; change them only together with `VERSION`.
+"""
+
+from typing import Literal
+
+import msgspec
+
+VERSION = 1
+
+Expression = Literal["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
+EXPRESSIONS: tuple[Expression, ...] = (
+    "anger",
+    "disgust",
+    "fear",
+    "happiness",
+    "sadness",
+    "surprise",
+    "neutral",
+)
+
+Reason = Literal[
+    "several people in the seat",
+    "too small",
+    "turned away",
+    "too dark",
+    "too bright",
+    "blurred",
+    "low confidence",
+]
+"""Why a face got no label; the order is the order in which they are asked."""
+
+Status = Literal["ok", "degraded", "failed"]
+
+
+class MienError(Exception):
+    """Root of every error that Mien raises for people: its text is a sentence with the cure."""
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """Head turn in degrees. Yaw > 0: towards the picture's right; pitch > 0: up; roll > 0: the
+    head is tilted clockwise as seen in the picture."""
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What one face in one frame looked like."""
+
+    box: tuple[int, int, int, int]
+    """x, y, width, height in pixels of the frame."""
+    score: float
+    """The face finder's own confidence, 0–1."""
+    track: int
+    """Number of the track by overlap; it is no identity and ends when the face leaves."""
+    quality: float
+    """0–1: the worst of size, turn, light and sharpness, each 1 when it does not matter."""
+    label: Expression | None
+    """What the expression looks like, or None when it cannot tell."""
+    reason: Reason | None
+    """Why it cannot tell; None exactly when there is a label."""
+    confidence: float
+    """Calibrated probability of the most likely expression, 0–1."""
+    probabilities: dict[Expression, float]
+    """Calibrated, over the seven expressions, summing to 1."""
+    valence: float
+    """Expected pleasantness of the expression, −1 to 1 (see `reading.VALENCE`)."""
+    turn: Turn
+    facing: bool
+    """Whether the head is turned to the camera enough to be read."""
+
+
+class Episode(msgspec.Struct, frozen=True):
+    """A stretch in which the smoothed expression stayed the same. Times are seconds, monotonic."""
+
+    expression: Expression
+    start: float = msgspec.field(name="from")
+    end: float = msgspec.field(name="to")
+    peak: float
+    """Highest smoothed probability of the expression in it."""
+
+
+class Live(msgspec.Struct, frozen=True):
+    """The newest frame as the live page shows it; never stored, never on MQTT."""
+
+    frame: int
+    width: int
+    height: int
+    """Size in pixels of the frame that the boxes refer to."""
+    readings: list[Reading]
+    expression: Expression | None
+    """Smoothed expression of the seat, None when it cannot tell."""
+    reason: Reason | None
+    probabilities: dict[Expression, float]
+    """Smoothed; all zero while there is nobody to read."""
+    valence: float | None
+    facing_share: float | None
+    """Share of the last minute's seconds with a face in which it was facing."""
+    episode: Expression | None
+    episode_s: float | None
+    """Expression and length in seconds of the episode going on, if there is one."""
+    note: str | None = None
+    """A sentence about the source, such as that the demo portrait is playing."""
+
+
+# ── MQTT payloads: each carries the version, an id to know a duplicate by, and the box ───────────
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """Retained on `state`: the newest second."""
+
+    v: int = VERSION
+    id: str
+    box: str
+    time: str
+    """UTC, ISO 8601."""
+    clock_ok: bool
+    paused: bool
+    people: int
+    expression: Expression | None
+    reason: Reason | None
+    confidence: float | None
+    valence: float | None
+    probabilities: dict[Expression, float] | None
+    facing: bool | None
+
+
+class EpisodeEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Sent once on `event` when an episode ended; at least once, so know it by its id."""
+
+    v: int = VERSION
+    id: str
+    box: str
+    kind: Literal["episode"] = "episode"
+    expression: Expression
+    start: str = msgspec.field(name="from")
+    end: str = msgspec.field(name="to")
+    """UTC, ISO 8601."""
+    seconds: float
+    peak: float
+    clock_ok: bool
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One part of the box and how it is."""
+
+    name: str
+    status: Status
+    text: str
+    cure: str | None = None
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Retained on `health`: how each part is, in words, with the cure."""
+
+    v: int = VERSION
+    id: str
+    box: str
+    time: str
+    status: Status
+    paused: bool
+    version: str
+    parts: list[Part]
+
+
+def worst(parts: list[Part]) -> Status:
+    """The status of the whole: that of its worst part."""
+    for status in ("failed", "degraded"):
+        if any(part.status == status for part in parts):
+            return status
+    return "ok"
