@@ -19,7 +19,7 @@ _TIME_ERROR = 5  # adjtimex(2): the kernel's clock is not synchronised
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """A moment: seconds since boot `boot_id`, seconds of UTC, and whether that UTC can be trusted."""
+    """A moment: seconds since boot `boot_id`, UTC seconds, and whether that UTC can be trusted."""
 
     boot_id: str
     boot_time: float

@@ -274,15 +274,13 @@ class _Reader:
         self._problems.append(Problem(self._file, line, section, key, value, message))
 
     def _line(self, section: str, key: str | None) -> int | None:
+        """Where it stands in the text; tomllib does not tell."""
         inside = False
         for number, line in enumerate(self._lines, 1):
             if header := re.match(r"\s*\[\s*([\w-]+)", line):
                 inside = header[1] == section
-                if inside and key is None:
-                    return number
-            elif key is not None and inside and re.match(rf"\s*{re.escape(key)}\s*=", line):
-                return number
-            elif key is None and re.match(rf"\s*{re.escape(section)}\s*=", line):
+            name = re.match(r"\s*\[?\s*([\w-]+)", line)
+            if name and (inside and name[1] == key if key else name[1] == section):
                 return number
         return None
 
