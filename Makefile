@@ -1,0 +1,60 @@
+# Every target sets up what it needs, asks nothing, and can be run again.
+#   make run     set up, then camera (or the demo portrait) → expressions → a page on this machine
+#   make test    set up, then every test, with a real broker and a real browser
+#   make check   ruff, mypy and the fast tests, before each commit
+#   make bench   what is fast and what it costs, as a table and bench/results.json
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run test check bench format clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# A stamp each, newer than pyproject.toml, so that a second run costs nothing.
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+
+setup: $(RUN_STAMP)
+setup-dev: $(DEV_STAMP)
+
+$(BIN)/python:
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh tests/setup.sh venv
+
+$(RUN_STAMP): pyproject.toml | $(BIN)/python
+	@echo "mien: installing the box and its demo into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@$(BIN)/python -m mien models fetch
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml $(RUN_STAMP)
+	@echo "mien: installing the development tools into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+run: setup
+	@$(BIN)/python -m mien demo
+
+test: setup-dev
+	@sh tests/setup.sh system
+	@$(BIN)/python -m pytest
+
+check: setup-dev
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q -m "not slow"
+
+bench: setup-dev
+	@sh tests/setup.sh system
+	@$(BIN)/python -m bench
+
+format: setup-dev
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
