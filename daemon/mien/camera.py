@@ -1,0 +1,333 @@
+"""Where frames come from: one `Source` for cameras, streams, videos and pictures.
+
+`open_source` picks the module that adapts what was asked for: `capture` (V4L2, RTSP, HTTP),
+`picamera`, `video` or `pictures`. `Reopening` keeps a live one alive. `replay` has sources that
+misbehave when told.
+"""
+
+import dataclasses
+import fcntl
+import logging
+import os
+import stat
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from mien.clock import Clock
+from mien.config import Camera
+from mien.events import MienError, Status
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
+
+URLS = ("rtsp", "rtsps", "http", "https")
+OPEN_S = 10.0
+"""Seconds that opening a camera or a stream, up to its first frame, may take."""
+_BACKOFF_S = (1.0, 30.0)
+
+_QUERYCAP = 0x80685600  # VIDIOC_QUERYCAP of <linux/videodev2.h>
+_CAPTURE, _OUTPUT, _M2M, _M2M_MPLANE = 0x1, 0x2, 0x8000, 0x4000
+# Parts of a Raspberry Pi's own camera path: they give raw sensor data, or nothing by themselves.
+_PI_DRIVERS = ("unicam", "bcm2835", "rp1-cfe", "pispbe", "rpi")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a source. Treat `image` as read-only: the source does not copy it."""
+
+    image: "NDArray[np.uint8]"
+    """H×W×3, BGR."""
+    t: float
+    """Seconds: of the clock when it was read (live), in the video, or the number of the picture."""
+    index: int
+    """Counts the frames read, from 0."""
+    file: str | None = None
+    """The file's name, for pictures."""
+
+
+class CameraError(MienError, OSError):
+    """A source cannot be opened or has gone; the sentence says what, why and what to do."""
+
+
+class CameraStalled(CameraError, TimeoutError):
+    """No frame came in the time that `read` was given."""
+
+
+class Source(Protocol):
+    @property
+    def name(self) -> str:
+        """For people, such as `video x.mp4`; never with a password."""
+        ...
+
+    @property
+    def live(self) -> bool:
+        """A live source never ends; a file does."""
+        ...
+
+    @property
+    def still(self) -> bool:
+        """Each picture stands on its own: nothing may be smoothed from one to the next."""
+        ...
+
+    def read(self, timeout: float) -> Frame | None:
+        """The newest frame of a live source, the next of a file, None at a file's end.
+
+        Raises:
+            CameraStalled: nothing came within `timeout` seconds; reading again may succeed.
+            CameraError: the source is gone, or was closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what it holds; may be called twice, and from another thread than `read`."""
+        ...
+
+
+def open_source(spec: str, config: Camera, clock: Clock) -> Source:
+    """Open what `spec` names: `auto`, `picamera2`, a device such as `/dev/video0`, part of a name
+    in `/dev/v4l/by-id`, a URL (RTSP, or MJPEG over HTTP), a video, a picture or a folder of them.
+
+    A live source is opened by a thread of its own: if that fails, its `read` says so.
+
+    Raises:
+        CameraError: there is no such thing, or the file is neither a picture nor a video.
+    """
+    if spec == "auto":
+        found = find_camera()
+        if found is None:
+            raise CameraError(
+                "no camera was found: plug one in, or name a source (a device, URL, video or folder)"
+            )
+        log.info("camera.source = auto opens %s", found)
+        spec = found
+    if spec == "picamera2":
+        from mien import picamera
+
+        return picamera.open_picamera(config, clock)
+    if "://" in spec:
+        if urlsplit(spec).scheme not in URLS:
+            raise CameraError(f"{shown(spec)}: a URL must begin with one of {', '.join(URLS)}")
+        from mien import capture
+
+        return capture.open_stream(spec, config, clock)
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        from mien import pictures
+
+        return pictures.PictureFolder(path)
+    if path.is_file():
+        return _open_file(path)
+    from mien import capture
+
+    return capture.open_device(_device(spec, path), config, clock)
+
+
+def _open_file(path: Path) -> Source:
+    from mien import pictures, video
+
+    if pictures.is_picture(path):
+        return pictures.PictureFile(path)
+    return video.VideoFile(path)
+
+
+def _device(spec: str, path: Path) -> str:
+    """The device that `spec` names, by path or by part of its stable name."""
+    if path.exists():
+        if not stat.S_ISCHR(path.stat().st_mode):
+            raise CameraError(f"{spec} is neither a camera, a file nor a folder")
+        return str(path)
+    stable = [entry for entry in _entries("/dev/v4l/by-id") if _captures(entry)]
+    named = [entry for entry in stable if spec.lower() in Path(entry).name.lower()]
+    if len(named) == 1 and "/" not in spec:
+        return named[0]
+    if len(named) > 1 and "/" not in spec:
+        raise CameraError(f"several cameras are called {spec!r}: {', '.join(named)}; name one")
+    known = ", ".join(stable) or "none with a stable name"
+    raise CameraError(
+        f"there is no camera, file or folder {spec!r}; cameras plugged in now: {known}"
+    )
+
+
+def find_camera() -> str | None:
+    """What `auto` opens: the Raspberry Pi's own camera, else the first V4L2 capture device, by its
+    stable name where it has one; None without any."""
+    from mien import picamera
+
+    if picamera.listed():
+        return "picamera2"
+    for entry in (
+        *_entries("/dev/v4l/by-id"),
+        *_entries("/dev/v4l/by-path"),
+        *_entries("/dev", "video*"),
+    ):
+        if _captures(entry):
+            return entry
+    return None
+
+
+def _entries(folder: str, pattern: str = "*") -> list[str]:
+    return sorted(map(str, Path(folder).glob(pattern)), key=lambda entry: (len(entry), entry))
+
+
+def _captures(device: str) -> bool:
+    """Whether it is a camera: most have a second device that only gives metadata, and a Pi has a
+    dozen that are parts of its own video path (`struct v4l2_capability`)."""
+    answer = bytearray(104)
+    try:
+        handle = os.open(device, os.O_RDWR | os.O_NONBLOCK)
+    except OSError as error:
+        log.debug("%s cannot be asked what it is: %s", device, error)
+        # A device that exists but may not be opened is still what the user means.
+        return isinstance(error, PermissionError)
+    try:
+        fcntl.ioctl(handle, _QUERYCAP, answer)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    driver = bytes(answer[:16]).rstrip(b"\0").decode(errors="replace")
+    able = struct.unpack_from("<I", answer, 88)[0]
+    return bool(able & _CAPTURE and not able & (_OUTPUT | _M2M | _M2M_MPLANE)) and not (
+        driver.startswith(_PI_DRIVERS)
+    )
+
+
+def shown(spec: str) -> str:
+    """A source as it may be written down: a URL without user, password and query."""
+    if "://" not in spec:
+        return spec
+    try:
+        url = urlsplit(spec)
+        host = url.hostname or ""
+        port = f":{url.port}" if url.port else ""
+    except ValueError:
+        return spec.split("://")[0] + "://…"
+    host = f"[{host}]" if ":" in host else host
+    return f"{url.scheme}://{host}{port}{url.path}" + ("?…" if url.query else "")
+
+
+class Reopening:
+    """A live source that is opened again whenever it fails or stalls, waiting 1, 2, 4 … 30 s.
+
+    One thread reads; `status`, the counters and `close` are for any.
+    """
+
+    live = True
+    still = False
+
+    def __init__(
+        self, factory: Callable[[], Source], clock: Clock, *, name: str, stall_s: float = 5.0
+    ) -> None:
+        """`factory` opens the source or raises `CameraError`; it is called by `read`."""
+        self.name = name
+        self.frames = 0
+        """Frames given."""
+        self.stalls = 0
+        """Times that it was reopened because no frame came for `stall_s`."""
+        self.reconnects = 0
+        """Times that frames came again after it was lost."""
+        self._factory = factory
+        self._clock = clock
+        self._stall_s = stall_s
+        self._lock = threading.Lock()  # guards _source against close()
+        self._source: Source | None = None
+        self._closed = threading.Event()
+        self._wait_s = _BACKOFF_S[0]
+        self._due = clock.monotonic()
+        self._alive = self._due  # when the last frame came, or it was opened
+        self._fresh = True  # no frame since it was opened
+        self._lost = False
+        self._status: tuple[Status, str] = ("degraded", f"{name} is being opened")
+
+    @property
+    def status(self) -> tuple[Status, str]:
+        return self._status
+
+    def read(self, timeout: float) -> Frame | None:
+        """As `Source.read`; while the source is away, waits at most `timeout` for the next try.
+
+        Raises:
+            CameraStalled: no frame yet.
+            CameraError: the source is away, with the present reason.
+        """
+        begun = self._clock.monotonic()
+        source = self._source or self._reopen(timeout)
+        try:
+            frame = source.read(max(0.0, timeout - (self._clock.monotonic() - begun)))
+        except CameraStalled:
+            patience = max(self._stall_s, OPEN_S) if self._fresh else self._stall_s
+            if self._clock.monotonic() - self._alive < patience or self._closed.is_set():
+                raise
+            self.stalls += 1
+            reason = f"{self.name} has given no frame for {patience:g} s"
+            self._lose(reason)
+            raise CameraStalled(reason) from None
+        except CameraError as error:
+            self._lose(str(error))
+            raise
+        if frame is None:
+            return None
+        self._alive = self._clock.monotonic()
+        if self._fresh:
+            self._welcome()
+        self.frames += 1
+        return dataclasses.replace(frame, index=self.frames - 1)
+
+    def close(self) -> None:
+        self._closed.set()
+        with self._lock:
+            source, self._source = self._source, None
+        if source is not None:
+            source.close()
+
+    def _reopen(self, timeout: float) -> Source:
+        wait = self._due - self._clock.monotonic()
+        if wait > 0:
+            self._closed.wait(min(wait, timeout))
+        if self._closed.is_set():
+            raise CameraError(f"{self.name} was closed")
+        if self._due > self._clock.monotonic():
+            raise CameraError(self._status[1])
+        try:
+            source = self._factory()
+        except CameraError as error:
+            self._lose(str(error))
+            raise
+        with self._lock:
+            if not self._closed.is_set():
+                self._source, self.name = source, source.name
+                self._alive, self._fresh = self._clock.monotonic(), True
+                return source
+        source.close()
+        raise CameraError(f"{self.name} was closed")
+
+    def _welcome(self) -> None:
+        self._fresh = False
+        self._wait_s = _BACKOFF_S[0]
+        if self._lost and self.frames:
+            self.reconnects += 1
+        log.info("%s gives frames%s", self.name, " again" if self._lost else "")
+        self._lost = False
+        self._status = ("ok", f"{self.name} gives frames")
+
+    def _lose(self, reason: str) -> None:
+        if self._closed.is_set():
+            return
+        with self._lock:
+            source, self._source = self._source, None
+        if source is not None:
+            source.close()
+        text = f"{reason}; next try in {self._wait_s:g} s"
+        log.log(logging.DEBUG if self._lost else logging.WARNING, "%s", text)
+        self._lost = True
+        self._status = ("degraded", text)
+        self._due = self._clock.monotonic() + self._wait_s
+        self._wait_s = min(2 * self._wait_s, _BACKOFF_S[1])
