@@ -1,0 +1,244 @@
+"""The database: one encrypted SQLite file, which is set aside when damaged, and its key.
+
+One connection, one lock: the threads of a process wait for each other a few milliseconds at most.
+"""
+
+import logging
+import os
+import re
+import secrets
+import shutil
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from sqlcipher3 import dbapi2
+
+from mien import config, migrations
+from mien.clock import Clock
+from mien.events import MienError
+
+log = logging.getLogger(__name__)
+
+FILE = "mien.db"
+KEY = "store.key"
+BOX_ID = "box-id"
+CREDENTIAL = "mien-store-key"
+
+_DAMAGED = (dbapi2.SQLITE_CORRUPT, dbapi2.SQLITE_NOTADB)
+# A commit writes whole pages every few seconds, and this is an SD card: small pages.
+_PAGE_BYTES = 1024
+_WRITER = (
+    "auto_vacuum = INCREMENTAL",
+    "journal_mode = WAL",
+    "synchronous = NORMAL",
+    "journal_size_limit = 4000000",
+    "foreign_keys = ON",
+)
+_READER = ("query_only = ON",)
+
+_T = TypeVar("_T")
+
+
+class StoreError(MienError, OSError):
+    """The store cannot be opened, read or written."""
+
+
+class Database:
+    """`read` and `write` take the work to do, a function of the connection.
+
+    Both raise `StoreError` when the disk is full or fails; then nothing of the work was written
+    and the next call may succeed.
+    """
+
+    def __init__(self, path: Path, key: str, clock: Clock, *, writes: bool) -> None:
+        self.path = path
+        self.notice: str | None = None
+        """A sentence when the file was damaged, set aside and begun anew."""
+        self._key = key
+        self._clock = clock
+        self._writes = writes
+        self._lock = threading.Lock()
+        self._db: Any = None
+
+    def read(self, work: Callable[[Any], _T]) -> _T:
+        return self._guarded(work)
+
+    def write(self, work: Callable[[Any], _T]) -> _T:
+        """`work` in one transaction, which waits up to 5 s for that of another process."""
+
+        def transaction(db: Any) -> _T:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(db)
+                db.execute("COMMIT")
+            except BaseException:
+                with suppress(dbapi2.Error):  # some errors have rolled it back already
+                    db.execute("ROLLBACK")
+                raise
+            return result
+
+        return self._guarded(transaction)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+
+    def _guarded(self, work: Callable[[Any], _T]) -> _T:
+        """`work`, done again on a new file when this one turns out to be damaged."""
+        with self._lock:
+            try:
+                try:
+                    return work(self._connected())
+                except dbapi2.DatabaseError as error:
+                    if not (self._writes and _code(error) in _DAMAGED):
+                        raise
+                    self._set_aside(str(error))
+                    return work(self._connected())
+            except (dbapi2.Error, OSError) as error:
+                raise StoreError(self._sentence(error)) from error
+            except migrations.UnknownStep as error:
+                raise StoreError(f"Cannot use {self.path}: {error}") from None
+
+    def _connected(self) -> Any:
+        if self._db is None:
+            mode = "rwc" if self._writes else "rw"
+            db: Any = dbapi2.connect(
+                f"{self.path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=5,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                self._prepare(db)
+            except BaseException:
+                db.close()
+                raise
+            self._db = db
+        return self._db
+
+    def _prepare(self, db: Any) -> None:
+        for pragma in (
+            "cipher_log_level = NONE",  # it would write to stderr what our sentence says
+            f"key = \"x'{self._key}'\"",
+            f"cipher_page_size = {_PAGE_BYTES}",
+            *(_WRITER if self._writes else _READER),
+        ):
+            db.execute(f"PRAGMA {pragma}").fetchall()
+        if self._writes:
+            for name in migrations.migrate(db, self._clock.stamp().iso):
+                log.info("Database step %s is done.", name)
+        elif migrations.missing(db):
+            raise migrations.UnknownStep("it is older than this program. Start the daemon first.")
+
+    def _set_aside(self, reason: str) -> None:
+        if self._db is not None:
+            with suppress(dbapi2.Error):
+                self._db.close()
+            self._db = None
+        moment = re.sub(r"[-:]|\.\d+", "", self._clock.stamp().iso)
+        aside = self.path.with_name(f"{self.path.name}.corrupt-{moment}")
+        while aside.exists():
+            aside = aside.with_name(aside.name + "x")
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.rename(f"{self.path}{suffix}", f"{aside}{suffix}")
+        self.notice = (
+            f"The database was damaged or is under another key ({reason}). It was set aside as "
+            f"{aside.name} and a new one begun, so the history starts anew. To have the old one "
+            f"back, stop Mien, put back {FILE} and its key from a backup and start again."
+        )
+        log.error("%s", self.notice)
+
+    def _sentence(self, error: Exception) -> str:
+        # Some calls report a full disk as a mere I/O error.
+        full = _code(error) == dbapi2.SQLITE_FULL or (
+            _code(error) == dbapi2.SQLITE_IOERR and free_mb(self.path) < 1
+        )
+        if full:
+            return (
+                f"The disk of {self.path} is full, so the last rows were not written. Free some "
+                "space; what was stored before is safe."
+            )
+        return (
+            f"Cannot use {self.path}: {str(error).rstrip('.')}. The file and its folder must belong "
+            "to the user Mien runs as, on a disk that can be written."
+        )
+
+
+def free_mb(path: Path) -> int:
+    """Free space on the disk of a file, in MB."""
+    return shutil.disk_usage(path.parent).free // 1_000_000
+
+
+def key(state_dir: Path, *, make: bool) -> str:
+    """The key, 64 hexadecimal digits: systemd's credential, else a file only we may read.
+
+    Raises:
+        OSError: it cannot be read, or is missing and not to be made.
+        StoreError: the file holds no key.
+    """
+    path = state_dir / KEY
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if credentials and (Path(credentials) / CREDENTIAL).exists():
+        path, make = Path(credentials) / CREDENTIAL, False
+    text = _kept(path, secrets.token_hex(32) if make else None)
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        raise StoreError(
+            f"The key file {path} must hold 64 hexadecimal digits and nothing else. Restore it "
+            "from a backup, or move it and the database away to begin anew."
+        )
+    return text
+
+
+def box_id(state_dir: Path, *, make: bool) -> str:
+    """The name of this box. It has a file of its own, so that it outlives a damaged database.
+
+    Raises:
+        OSError, StoreError: as `key`.
+    """
+    path = state_dir / BOX_ID
+    letters = "".join(secrets.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(6))
+    text = _kept(path, f"mien-{letters}" if make else None)
+    try:
+        return msgspec.convert(text, config.BoxId)
+    except msgspec.ValidationError:
+        raise StoreError(
+            f"The file {path} must hold the name of this box: {config.allowed(config.BoxId)}. "
+            "Write it in again, or remove the file to have a new name made up."
+        ) from None
+
+
+def _kept(path: Path, new: str | None) -> str:
+    """The text of a small file; where it is missing, `new` is put there, safe from a pulled plug.
+
+    Raises:
+        OSError: it cannot be read, or is missing and there is no `new`.
+    """
+    try:
+        return path.read_text(errors="replace").strip()
+    except FileNotFoundError:
+        if new is None:
+            raise
+    draft = path.with_name(path.name + ".new")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(new + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(draft, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return new
+
+
+def _code(error: Exception) -> int:
+    """SQLite's primary result code, 0 for other errors."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

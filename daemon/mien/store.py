@@ -1,0 +1,418 @@
+"""The store: what the box keeps, and the outbox of what the broker has not acknowledged yet.
+
+A row and the event it causes are written in one transaction; see docs/decisions/outbox.md.
+"""
+
+import logging
+import typing
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mien import config, database
+from mien.clock import Clock, Stamp
+from mien.database import Database, StoreError
+from mien.events import EXPRESSIONS, Expression, Reason
+
+__all__ = ["EpisodeRow", "MinuteRow", "OutboxRow", "SecondReading", "Store", "StoreError"]
+
+log = logging.getLogger(__name__)
+
+_REASONS: tuple[Reason, ...] = typing.get_args(Reason)
+
+
+class SecondReading(msgspec.Struct, frozen=True, kw_only=True):
+    """What the seat looked like in one second."""
+
+    stamp: Stamp
+    people: int
+    """Faces in the seat."""
+    expression: Expression | None = None
+    """Smoothed, or None when it cannot tell."""
+    reason: Reason | None = None
+    confidence: float | None = None
+    """0–1, kept to 1/1000, as is `valence`, −1 to 1."""
+    valence: float | None = None
+    probabilities: dict[Expression, float] | None = None
+    """Smoothed, over the seven expressions, kept to 1/255."""
+    facing: bool | None = None
+
+
+class MinuteRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Roll-up of a minute: how many of its seconds were what. Minutes are counted from the boot."""
+
+    start: Stamp
+    seconds: int
+    """Seconds that were watched at all."""
+    seen: int
+    """Seconds with a face."""
+    facing: int
+    read: int
+    """Seconds with an expression."""
+    expressions: dict[Expression, int]
+    valence: float | None
+    """Mean over the seconds read, None when there are none."""
+
+
+class EpisodeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An episode that ended. `id` is a UUID and goes with its MQTT event."""
+
+    id: str
+    expression: Expression
+    start: Stamp
+    end: Stamp
+    peak: float
+
+
+class OutboxRow(msgspec.Struct, frozen=True):
+    """An episode that the broker has not acknowledged yet."""
+
+    id: int
+    episode: EpisodeRow
+
+
+class Store:
+    """Made by `Store.open`; every method may be called from any thread.
+
+    Every method raises `StoreError` when the disk is full or fails; then nothing of that call was
+    written and the next call may succeed.
+    """
+
+    def __init__(self, database: Database, settings: config.Store, clock: Clock) -> None:
+        self._database = database
+        self._config = settings
+        self._clock = clock
+        self._has_room = True
+
+    @classmethod
+    def open(
+        cls, state_dir: Path, clock: Clock, config: config.Store, *, migrate: bool = True
+    ) -> "Store":
+        """Open the database of a state folder; only the daemon makes, migrates and writes it.
+
+        A damaged file, or one under another key, is set aside and a new one begun, and `notice`
+        says so. With `migrate` false the file must be there and is only read.
+
+        Raises:
+            StoreError: no rights, no space, or nothing there to read.
+        """
+        try:
+            if migrate:
+                state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            key = database.key(state_dir, make=migrate)
+            database.box_id(state_dir, make=migrate)
+        except StoreError:
+            raise
+        except OSError as error:
+            cure = (
+                "It must be a folder that belongs to the user Mien runs as, with free space."
+                if migrate
+                else "Start the daemon first, as a user whose files this one may read."
+            )
+            raise StoreError(f"Cannot use the state folder {state_dir}: {error}. {cure}") from None
+        path = state_dir / database.FILE
+        store = cls(Database(path, key, clock, writes=migrate), config, clock)
+        store.outbox_size()  # the first look opens the file
+        return store
+
+    def close(self) -> None:
+        self._database.close()
+
+    @property
+    def notice(self) -> str | None:
+        """A sentence when the database was damaged, set aside and begun anew."""
+        return self._database.notice
+
+    def box_id(self) -> str:
+        """The name of this box, made up at its first start and kept for ever."""
+        return database.box_id(self._database.path.parent, make=False)
+
+    @property
+    def free_mb(self) -> int:
+        """Free space on the disk of the store, in MB."""
+        return database.free_mb(self._database.path)
+
+    @property
+    def can_write_readings(self) -> bool:
+        """Whether `min_free_mb` are free; episodes are written even without."""
+        return self.free_mb >= self._config.min_free_mb
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────
+
+    def add(self, items: Sequence[SecondReading | EpisodeRow]) -> None:
+        """Write readings with their roll-ups, and episodes with their outbox rows, all or none.
+
+        Below the floor of free space the readings among them are left out.
+        """
+        readings = [item for item in items if isinstance(item, SecondReading)]
+        episodes = [item for item in items if isinstance(item, EpisodeRow)]
+        if readings and not self._room():
+            readings = []
+
+        def work(db: Any) -> None:
+            for reading in readings:
+                _add_reading(db, reading)
+            for episode in episodes:
+                _add_episode(db, episode)
+
+        if readings or episodes:
+            self._database.write(work)
+
+    def backfill(self) -> int:
+        """Date this boot's rows that were written before the clock was right; how many.
+
+        Does nothing while the clock is not right, or when it was done before.
+        """
+        now = self._clock.stamp()
+        if not now.clock_ok:
+            return 0
+        shift = _ms(now.utc) - _ms(now.boot_time)
+
+        def work(db: Any) -> int:
+            boot = _boot(db, now.boot_id)
+            rows = 0
+            for table, boot_ms in (
+                ("readings", "boot_ms"),
+                ("minutes", "minute * 60000"),
+                ("episodes", "boot_ms"),
+            ):
+                rows += db.execute(
+                    f"UPDATE {table} SET utc_ms = {boot_ms} + ?, clock_ok = 1 "
+                    "WHERE boot = ? AND clock_ok = 0",
+                    (shift, boot),
+                ).rowcount
+            return rows
+
+        rows = self._database.write(work)
+        if rows:
+            log.info("The clock is right now; %d rows got their true time.", rows)
+        return rows
+
+    def retain(self) -> None:
+        """Delete what is kept no longer: readings by age and number, the outbox by number."""
+        days = self._config.readings_days
+        now = self._clock.stamp()
+        oldest = _ms(now.utc - days * 86_400) if now.clock_ok else -(2**62)
+
+        def work(db: Any) -> int:
+            # Rows are in the order in which they were written, so a row without a true time is
+            # at least as old as a later one that is too old. Without any, the number decides.
+            db.execute(
+                "DELETE FROM readings WHERE clock_ok = 0 AND id < "
+                "(SELECT max(id) FROM readings WHERE clock_ok = 1 AND utc_ms < ?)",
+                (oldest,),
+            )
+            db.execute("DELETE FROM readings WHERE clock_ok = 1 AND utc_ms < ?", (oldest,))
+            db.execute(
+                "DELETE FROM readings WHERE id <= (SELECT max(id) FROM readings) - ?",
+                (days * 86_400,),
+            )
+            return int(
+                db.execute(
+                    "DELETE FROM outbox WHERE episode <= "
+                    "(SELECT episode FROM outbox ORDER BY episode DESC LIMIT 1 OFFSET ?)",
+                    (self._config.outbox_rows,),
+                ).rowcount
+            )
+
+        if dropped := self._database.write(work):
+            log.warning(
+                "The broker was away for so long that %d events were dropped from the outbox; "
+                "their episodes are still in the database.",
+                dropped,
+            )
+        self._database.read(_shrink)
+
+    def outbox_delete(self, rows: Iterable[OutboxRow]) -> None:
+        """Forget rows that the broker acknowledged; those already gone are no error."""
+        # The UUID too: after a damaged database was set aside, numbers begin anew.
+        keys = [(row.id, row.episode.id) for row in rows]
+        if keys:
+            self._database.write(
+                lambda db: db.executemany(
+                    "DELETE FROM outbox WHERE episode = "
+                    "(SELECT id FROM episodes WHERE id = ? AND uuid = ?)",
+                    keys,
+                )
+            )
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────
+
+    def outbox_batch(self, limit: int) -> list[OutboxRow]:
+        """The oldest rows of the outbox."""
+        rows = self._rows(
+            "SELECT e.id, e.uuid, b.boot_id, e.boot_ms, e.utc_ms, e.clock_ok, e.length_ms, "
+            "e.expression, e.peak FROM outbox o JOIN episodes e ON e.id = o.episode "
+            "JOIN boots b ON b.id = e.boot ORDER BY o.episode LIMIT ?",
+            limit,
+        )
+        return [OutboxRow(row[0], _episode(row[1:])) for row in rows]
+
+    def outbox_size(self) -> int:
+        return int(self._rows("SELECT count(*) FROM outbox")[0][0])
+
+    def readings(self, since: float, until: float) -> list[SecondReading]:
+        """The readings with `since` ≤ UTC < `until`, in seconds, in that order."""
+        return [_reading(row) for row in self._between("readings", _READING, since, until)]
+
+    def minutes(self, since: float, until: float) -> list[MinuteRow]:
+        """The roll-ups of minutes that began at `since` ≤ UTC < `until`, in seconds."""
+        return [_minute(row) for row in self._between("minutes", _MINUTE, since, until)]
+
+    def episodes(self, since: float, until: float) -> list[EpisodeRow]:
+        """The episodes that began at `since` ≤ UTC < `until`, in seconds."""
+        return [_episode(row) for row in self._between("episodes", _EPISODE, since, until)]
+
+    # ── within ───────────────────────────────────────────────────────────────────────────────
+
+    def _room(self) -> bool:
+        room = self.can_write_readings
+        if room != self._has_room:
+            self._has_room = room
+            if room:
+                log.info("There is space on the disk again; readings are written.")
+            else:
+                log.warning(
+                    "Less than %d MB are free on the disk of %s; until there is more, only "
+                    "episodes are written and no readings.",
+                    self._config.min_free_mb,
+                    self._database.path,
+                )
+        return room
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        return self._database.read(lambda db: list(db.execute(query, values).fetchall()))
+
+    def _between(self, table: str, columns: str, since: float, until: float) -> list[Any]:
+        return self._rows(
+            f"SELECT {columns} FROM {table} t JOIN boots b ON b.id = t.boot "
+            "WHERE t.utc_ms >= ? AND t.utc_ms < ? ORDER BY t.utc_ms",
+            _ms(since),
+            _ms(until),
+        )
+
+
+_STAMP = "b.boot_id, t.boot_ms, t.utc_ms, t.clock_ok"
+_READING = f"{_STAMP}, people, expression, reason, confidence, valence, probabilities, facing"
+_MINUTE = (
+    "b.boot_id, t.minute * 60000, t.utc_ms, t.clock_ok, seconds, seen, facing, read, valence, "
+    + ", ".join(EXPRESSIONS)
+)
+_EPISODE = f"uuid, {_STAMP}, length_ms, expression, peak"
+_COUNTS = ("seconds", "seen", "facing", "read", *EXPRESSIONS, "valence")
+_ROLL_UP = (
+    f"INSERT INTO minutes (boot, minute, utc_ms, clock_ok, {', '.join(_COUNTS)}) "
+    f"VALUES ({', '.join('?' * (4 + len(_COUNTS)))}) ON CONFLICT (boot, minute) DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTS)
+)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _thousandths(share: float | None) -> int | None:
+    return None if share is None else round(share * 1000)
+
+
+def _share(thousandths: int | None) -> float | None:
+    return None if thousandths is None else thousandths / 1000
+
+
+def _stamp(boot_id: str, boot_ms: int, utc_ms: int, clock_ok: int) -> Stamp:
+    return Stamp(boot_id, boot_ms / 1000, utc_ms / 1000, bool(clock_ok))
+
+
+def _add_reading(db: Any, reading: SecondReading) -> None:
+    stamp = reading.stamp
+    boot, boot_ms, utc_ms = _boot(db, stamp.boot_id), _ms(stamp.boot_time), _ms(stamp.utc)
+    expression = None if reading.expression is None else EXPRESSIONS.index(reading.expression)
+    reason = None if reading.reason is None else _REASONS.index(reading.reason)
+    valence = _thousandths(reading.valence)
+    shares = reading.probabilities
+    probabilities = shares and bytes(round(255 * shares[name]) for name in EXPRESSIONS)
+    db.execute(
+        "INSERT INTO readings VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (boot, boot_ms, utc_ms, stamp.clock_ok, reading.people, expression, reason,
+         _thousandths(reading.confidence), valence, probabilities, reading.facing),
+    )  # fmt: skip
+    minute, past = divmod(boot_ms, 60_000)
+    read = expression is not None
+    counted = [place == expression for place in range(len(EXPRESSIONS))]
+    db.execute(
+        _ROLL_UP,
+        (boot, minute, utc_ms - past, stamp.clock_ok, 1, reading.people > 0,
+         reading.facing is True, read, *counted, valence if read and valence else 0),
+    )  # fmt: skip
+
+
+def _add_episode(db: Any, episode: EpisodeRow) -> None:
+    # The later stamp knows the time better, unless the clock was lost in between.
+    known = episode.start if episode.start.clock_ok > episode.end.clock_ok else episode.end
+    start_ms, end_ms = _ms(episode.start.boot_time), _ms(episode.end.boot_time)
+    utc_ms = start_ms + _ms(known.utc) - _ms(known.boot_time)
+    number = db.execute(
+        "INSERT INTO episodes VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (episode.id, _boot(db, known.boot_id), start_ms, utc_ms, known.clock_ok,
+         end_ms - start_ms, EXPRESSIONS.index(episode.expression), _thousandths(episode.peak)),
+    ).lastrowid  # fmt: skip
+    db.execute("INSERT INTO outbox VALUES (?)", (number,))
+
+
+def _boot(db: Any, boot_id: str) -> int:
+    """The number that stands for a boot id in the tables."""
+    query = "SELECT id FROM boots WHERE boot_id = ?"
+    found = db.execute(query, (boot_id,)).fetchone()
+    if found is None:
+        return int(db.execute("INSERT INTO boots VALUES (NULL, ?)", (boot_id,)).lastrowid)
+    return int(found[0])
+
+
+def _reading(row: tuple[Any, ...]) -> SecondReading:
+    *stamp, people, expression, reason, confidence, valence, probabilities, facing = row
+    return SecondReading(
+        stamp=_stamp(*stamp),
+        people=people,
+        expression=None if expression is None else EXPRESSIONS[expression],
+        reason=None if reason is None else _REASONS[reason],
+        confidence=_share(confidence),
+        valence=_share(valence),
+        probabilities=None
+        if probabilities is None
+        else {name: byte / 255 for name, byte in zip(EXPRESSIONS, probabilities, strict=True)},
+        facing=None if facing is None else bool(facing),
+    )
+
+
+def _minute(row: tuple[Any, ...]) -> MinuteRow:
+    stamp, (seconds, seen, facing, read, valence), counts = row[:4], row[4:9], row[9:]
+    return MinuteRow(
+        start=_stamp(*stamp),
+        seconds=seconds,
+        seen=seen,
+        facing=facing,
+        read=read,
+        expressions=dict(zip(EXPRESSIONS, counts, strict=True)),
+        valence=valence / 1000 / read if read else None,
+    )
+
+
+def _episode(row: tuple[Any, ...]) -> EpisodeRow:
+    uuid, boot_id, boot_ms, utc_ms, clock_ok, length_ms, expression, peak = row
+    return EpisodeRow(
+        id=uuid,
+        expression=EXPRESSIONS[expression],
+        start=_stamp(boot_id, boot_ms, utc_ms, clock_ok),
+        end=_stamp(boot_id, boot_ms + length_ms, utc_ms + length_ms, clock_ok),
+        peak=peak / 1000,
+    )
+
+
+def _shrink(db: Any) -> None:
+    """Give space back once a quarter of the file is empty; less is used again soon."""
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    if free * 4 > pages:
+        db.execute(f"PRAGMA incremental_vacuum({free})").fetchall()
