@@ -28,7 +28,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-URLS = ("rtsp", "rtsps", "http", "https")
+MAX_PIXELS = 32_000_000
+"""32 megapixels, 96 MB decoded. A bigger JPEG is read at 1/2, 1/4 or 1/8 of its size; any other
+bigger picture is refused."""
+
+# OpenCV reads these once, when it is loaded or first used: import this module before cv2.
+for _name, _value in {
+    "OPENCV_IO_MAX_IMAGE_PIXELS": str(MAX_PIXELS),  # checked by the header, before memory is taken
+    "OPENCV_LOG_LEVEL": "SILENT",  # what goes wrong is told in our own words
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+    "OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;tcp",  # lost packets would smear faces
+    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "4",  # seconds, instead of 10
+}.items():
+    os.environ.setdefault(_name, _value)
+
 OPEN_S = 10.0
 """Seconds that opening a camera or a stream, up to its first frame, may take."""
 _BACKOFF_S = (1.0, 30.0)
@@ -104,7 +117,7 @@ def open_source(spec: str, config: Camera, clock: Clock) -> Source:
         found = find_camera()
         if found is None:
             raise CameraError(
-                "no camera was found: plug one in, or name a source (a device, URL, video or folder)"
+                "no camera was found: plug one in, or name a source: a device, URL, video or folder"
             )
         log.info("camera.source = auto opens %s", found)
         spec = found
@@ -113,8 +126,6 @@ def open_source(spec: str, config: Camera, clock: Clock) -> Source:
 
         return picamera.open_picamera(config, clock)
     if "://" in spec:
-        if urlsplit(spec).scheme not in URLS:
-            raise CameraError(f"{shown(spec)}: a URL must begin with one of {', '.join(URLS)}")
         from mien import capture
 
         return capture.open_stream(spec, config, clock)
