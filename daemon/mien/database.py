@@ -166,8 +166,8 @@ class Database:
                 "space; what was stored before is safe."
             )
         return (
-            f"Cannot use {self.path}: {str(error).rstrip('.')}. The file and its folder must belong "
-            "to the user Mien runs as, on a disk that can be written."
+            f"Cannot use {self.path}: {str(error).rstrip('.')}. The file and its folder must "
+            "belong to the user Mien runs as, on a disk that can be written."
         )
 
 

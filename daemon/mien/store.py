@@ -161,7 +161,7 @@ class Store:
             self._database.write(work)
 
     def backfill(self) -> int:
-        """Date this boot's rows that were written before the clock was right; how many.
+        """Date this boot's minutes and episodes from before the clock was right; how many.
 
         Does nothing while the clock is not right, or when it was done before.
         """
@@ -173,11 +173,7 @@ class Store:
         def work(db: Any) -> int:
             boot = _boot(db, now.boot_id)
             rows = 0
-            for table, boot_ms in (
-                ("readings", "boot_ms"),
-                ("minutes", "minute * 60000"),
-                ("episodes", "boot_ms"),
-            ):
+            for table, boot_ms in (("minutes", "minute * 60000"), ("episodes", "boot_ms")):
                 rows += db.execute(
                     f"UPDATE {table} SET utc_ms = {boot_ms} + ?, clock_ok = 1 "
                     "WHERE boot = ? AND clock_ok = 0",
@@ -194,21 +190,14 @@ class Store:
         """Delete what is kept no longer: readings by age and number, the outbox by number."""
         days = self._config.readings_days
         now = self._clock.stamp()
-        oldest = _ms(now.utc - days * 86_400) if now.clock_ok else -(2**62)
 
         def work(db: Any) -> int:
-            # Rows are in the order in which they were written, so a row without a true time is
-            # at least as old as a later one that is too old. Without any, the number decides.
-            db.execute(
-                "DELETE FROM readings WHERE clock_ok = 0 AND id < "
-                "(SELECT max(id) FROM readings WHERE clock_ok = 1 AND utc_ms < ?)",
-                (oldest,),
-            )
-            db.execute("DELETE FROM readings WHERE clock_ok = 1 AND utc_ms < ?", (oldest,))
-            db.execute(
-                "DELETE FROM readings WHERE id <= (SELECT max(id) FROM readings) - ?",
-                (days * 86_400,),
-            )
+            if now.clock_ok:
+                _delete_before(db, _ms(now.utc - days * 86_400))
+            # A box that never learns the time keeps as many minutes as those days have.
+            newest = "SELECT boot, minute FROM minutes ORDER BY boot DESC, minute DESC"
+            if first := db.execute(f"{newest} LIMIT 1 OFFSET ?", (days * 1440 - 1,)).fetchone():
+                db.execute("DELETE FROM readings WHERE id < ?", (_first_id(*first),))
             return int(
                 db.execute(
                     "DELETE FROM outbox WHERE episode <= "
@@ -255,7 +244,8 @@ class Store:
 
     def readings(self, since: float, until: float) -> list[SecondReading]:
         """The readings with `since` ≤ UTC < `until`, in seconds, in that order."""
-        return [_reading(row) for row in self._between("readings", _READING, since, until)]
+        rows = self._rows(_READINGS, _ms(since) - 60_000, _ms(until), _ms(since), _ms(until))
+        return [_reading(row) for row in rows]
 
     def minutes(self, since: float, until: float) -> list[MinuteRow]:
         """The roll-ups of minutes that began at `since` ≤ UTC < `until`, in seconds."""
@@ -295,7 +285,13 @@ class Store:
 
 
 _STAMP = "b.boot_id, t.boot_ms, t.utc_ms, t.clock_ok"
-_READING = f"{_STAMP}, people, expression, reason, confidence, valence, probabilities, facing"
+_READINGS = """
+    SELECT b.boot_id, r.id & 0xffffffffff, m.utc_ms + (r.id & 0xffffffffff) % 60000 AS utc,
+        m.clock_ok, people, expression, reason, confidence, r.valence, probabilities, r.facing
+    FROM (SELECT *, boot << 40 | minute * 60000 AS first FROM minutes) m
+        JOIN boots b ON b.id = m.boot
+        JOIN readings r ON r.id BETWEEN m.first AND m.first + 59999
+    WHERE m.utc_ms > ? AND m.utc_ms < ? AND utc >= ? AND utc < ? ORDER BY utc"""
 _MINUTE = (
     "b.boot_id, t.minute * 60000, t.utc_ms, t.clock_ok, seconds, seen, facing, read, valence, "
     + ", ".join(EXPRESSIONS)
@@ -333,11 +329,13 @@ def _add_reading(db: Any, reading: SecondReading) -> None:
     valence = _thousandths(reading.valence)
     shares = reading.probabilities
     probabilities = shares and bytes(round(255 * shares[name]) for name in EXPRESSIONS)
-    db.execute(
-        "INSERT INTO readings VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (boot, boot_ms, utc_ms, stamp.clock_ok, reading.people, expression, reason,
+    added = db.execute(
+        "INSERT OR IGNORE INTO readings VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (boot << 40 | boot_ms, reading.people, expression, reason,
          _thousandths(reading.confidence), valence, probabilities, reading.facing),
-    )  # fmt: skip
+    ).rowcount  # fmt: skip
+    if not added:
+        return  # a reading of this very moment is there already
     minute, past = divmod(boot_ms, 60_000)
     read = expression is not None
     counted = [place == expression for place in range(len(EXPRESSIONS))]
@@ -368,6 +366,32 @@ def _boot(db: Any, boot_id: str) -> int:
     if found is None:
         return int(db.execute("INSERT INTO boots VALUES (NULL, ?)", (boot_id,)).lastrowid)
     return int(found[0])
+
+
+def _first_id(boot: int, minute: int) -> int:
+    """The least id that a reading of this minute can have."""
+    return boot << 40 | minute * 60_000
+
+
+def _delete_before(db: Any, utc_ms: int) -> None:
+    """Delete the readings of minutes that began before then, each judged by its own time.
+
+    A minute without a true time goes when a later one went: order of writing is order of time.
+    """
+    (first,) = db.execute("SELECT min(id) FROM readings").fetchone()
+    if first is None:
+        return
+    old = db.execute(
+        "SELECT boot, minute, clock_ok FROM minutes "
+        "WHERE (boot, minute) >= (?, ?) AND (clock_ok = 0 OR utc_ms < ?) ORDER BY boot, minute",
+        (first >> 40, (first & 0xFF_FFFF_FFFF) // 60_000, utc_ms),
+    ).fetchall()
+    while old and not old[-1][2]:
+        old.pop()
+    ids = [_first_id(boot, minute) for boot, minute, _ in old]
+    db.executemany(
+        "DELETE FROM readings WHERE id BETWEEN ? AND ?", [(id, id + 59_999) for id in ids]
+    )
 
 
 def _reading(row: tuple[Any, ...]) -> SecondReading:
