@@ -5,7 +5,6 @@ means "cannot tell" whatever the cause, and the worst one is told.
 """
 
 from collections.abc import Sequence
-from typing import cast
 
 import msgspec
 import numpy as np
@@ -143,4 +142,4 @@ def _clip(value: float) -> float:
 
 def widest(readings: Sequence[Reading]) -> Reading | None:
     """The face nearest to the camera: the one in the seat."""
-    return cast("Reading | None", max(readings, key=lambda r: r.box[2], default=None))
+    return max(readings, key=lambda reading: reading.box[2], default=None)

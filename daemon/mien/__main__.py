@@ -1,0 +1,57 @@
+"""The command line: `mien COMMAND`."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from mien import __version__
+from mien.commands import check, demo, doctor, events, models, replay, run
+from mien.config import ConfigError
+from mien.events import MienError
+
+EX_CONFIG = 78  # sysexits.h: something is wrong in a configuration file
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    args = _parser().parse_args(argv)
+    detail = "%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(
+        level=logging.DEBUG if args.verbose else logging.INFO,
+        format=detail if args.verbose else "%(levelname)s: %(message)s",
+    )
+    try:
+        status: int = args.run(args)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return EX_CONFIG
+    except MienError as error:
+        print(f"mien: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe (`mien events | head`) went away, which is its right.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mien",
+        description="Reads facial expressions on this device: what a face looks like, never what "
+        "somebody feels. No picture is written or sent.",
+    )
+    parser.add_argument("--version", action="version", version=f"mien {__version__}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log details")
+    subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in (demo, run, replay, check, doctor, models, events):
+        command.add(subcommands)
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

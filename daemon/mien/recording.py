@@ -1,0 +1,194 @@
+"""From what is seen to what is kept: rows for the store, the newest state for the broker."""
+
+import logging
+import math
+import queue
+import uuid
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from mien.clock import Clock, iso
+from mien.events import Episode, Live, Part, State
+from mien.pipeline import Seen
+from mien.stage import Stage
+from mien.store import EpisodeRow, SecondReading, Store, StoreError
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 5.0  # readings are written together: a transaction a second would wear the card out
+PENDING = 3600
+"""Rows that wait for a full disk to have room again; beyond that the oldest readings go."""
+
+Row = SecondReading | EpisodeRow
+
+
+class Recording:
+    """Writes rows in its own thread and tells the broker the newest state.
+
+    Args:
+        set_state: takes the payload of the topic `state`.
+        stored: called after rows were committed, so that the publisher looks at its outbox.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        box: str,
+        *,
+        set_state: Callable[[bytes], None],
+        stored: Callable[[], None],
+        failed: Callable[[str, Exception], None],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._box = box
+        self._set_state = set_state
+        self._stored = stored
+        self._clock = clock
+        self._queue: queue.SimpleQueue[Row] = queue.SimpleQueue()
+        self._pending: list[Row] = []
+        self._second = -math.inf
+        self._shown: tuple[object, ...] = ()
+        self._trouble: str | None = None
+        self.dropped = 0
+        self.stage = Stage("store", self._step, failed, clock)
+
+    def start(self) -> None:
+        self.stage.start()
+
+    def stop(self) -> None:
+        """End the thread and write what is left."""
+        self.stage.stop()
+        self._take()
+        self._flush()
+
+    # ── called in the inference thread ───────────────────────────────────────────────────────
+
+    def seen(self, seen: Seen, live: Live) -> None:
+        """A frame was read: a row once a second, a state then and whenever it changes."""
+        t = seen.frame.t
+        self._put_episodes(seen.ended)
+        due = math.floor(t) != self._second
+        if due:
+            self._second = math.floor(t)
+            self._queue.put(self._reading(t, live))
+        shown = (live.expression, live.reason, len(live.readings))
+        if due or shown != self._shown:
+            self._shown = shown
+            self._publish(t, live, paused=False)
+
+    def lost(self, ended: Sequence[Episode], *, paused: bool) -> None:
+        """The stream broke off: nobody is seen any more."""
+        self._put_episodes(ended)
+        self._shown = ()
+        self._publish(self._clock.monotonic(), None, paused=paused)
+
+    def _put_episodes(self, ended: Sequence[Episode]) -> None:
+        for episode in ended:
+            self._queue.put(
+                EpisodeRow(
+                    id=str(uuid.uuid4()),
+                    expression=episode.expression,
+                    start=self._clock.stamp(episode.start),
+                    end=self._clock.stamp(episode.end),
+                    peak=round(episode.peak, 3),
+                )
+            )
+
+    def _reading(self, t: float, live: Live) -> SecondReading:
+        people = len(live.readings)
+        return SecondReading(
+            stamp=self._clock.stamp(t),
+            people=people,
+            expression=live.expression if people else None,
+            reason=live.reason if people else None,
+            confidence=_confidence(live),
+            valence=live.valence if people else None,
+            probabilities=live.probabilities if people and live.valence is not None else None,
+            facing=live.readings[0].facing if people else None,
+        )
+
+    def _publish(self, t: float, live: Live | None, *, paused: bool) -> None:
+        stamp = self._clock.stamp(t)
+        people = len(live.readings) if live else 0
+        state = State(
+            id=str(uuid.uuid4()),
+            box=self._box,
+            time=iso(stamp.utc),
+            clock_ok=stamp.clock_ok,
+            paused=paused,
+            people=people,
+            expression=live.expression if live else None,
+            reason=live.reason if live else None,
+            confidence=_confidence(live) if live else None,
+            valence=live.valence if live and people else None,
+            probabilities=live.probabilities if live and people else None,
+            facing=live.readings[0].facing if live and people else None,
+        )
+        self._set_state(msgspec.json.encode(state))
+
+    # ── the store thread ─────────────────────────────────────────────────────────────────────
+
+    def _step(self) -> None:
+        self._take(wait=FLUSH_S)
+        self._flush()
+
+    def _take(self, wait: float = 0.0) -> None:
+        """Move rows from the queue; an episode is written at once, readings wait `wait` seconds."""
+        deadline = self._clock.monotonic() + wait
+        while True:
+            left = deadline - self._clock.monotonic()
+            try:
+                row = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
+            except queue.Empty:
+                return
+            self._pending.append(row)
+            if isinstance(row, EpisodeRow):
+                deadline = 0.0
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        try:
+            self._store.add(self._pending)
+        except StoreError as error:
+            if self._trouble is None:
+                log.error("%s Kept in memory until then.", error)
+            self._trouble = str(error)
+            self._shed()
+            return
+        if self._trouble is not None:
+            log.info("the store takes rows again")
+        self._trouble = None
+        self._pending.clear()
+        self._stored()
+
+    def _shed(self) -> None:
+        """Keep memory bounded: the oldest readings go first, episodes never."""
+        excess = len(self._pending) - PENDING
+        kept: list[Row] = []
+        for row in self._pending:
+            if excess > 0 and isinstance(row, SecondReading):
+                excess -= 1
+                self.dropped += 1
+            else:
+                kept.append(row)
+        self._pending = kept
+
+    @property
+    def part(self) -> Part:
+        if self._trouble is not None:
+            cure = "free some space; what was seen meanwhile waits in memory"
+            return Part("store", "degraded", self._trouble, cure)
+        if not self._store.can_write_readings:
+            text = f"only {self._store.free_mb} MB free: episodes are kept, readings are not"
+            return Part("store", "degraded", text, "free some space")
+        if self._store.notice:
+            cure = "restore a backup if those records are needed"
+            return Part("store", "degraded", self._store.notice, cure)
+        return Part("store", "ok", f"{self._store.free_mb} MB free")
+
+
+def _confidence(live: Live) -> float | None:
+    return live.probabilities[live.expression] if live.expression else None

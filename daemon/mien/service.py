@@ -1,0 +1,301 @@
+"""The daemon: composes the parts, owns their order, and tells how they are."""
+
+import logging
+import os
+import queue
+import resource
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from mien import __version__
+from mien.broker import PahoBroker
+from mien.camera import Reopening, Source, open_source, shown
+from mien.clock import Clock, SystemClock, synchronised
+from mien.config import Config, control_socket
+from mien.control import ControlServer, NoPicture, Picture
+from mien.events import Health, Part, worst
+from mien.preview import Preview
+from mien.publisher import Publisher
+from mien.recording import Recording
+from mien.replay import ReplaySource
+from mien.seeing import Seeing, open_pipeline
+from mien.store import Store, StoreError
+from mien.topics import Topics
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+HEALTH_EVERY_S = 60.0
+HOUSEKEEPING_EVERY_S = 600.0
+
+
+class Service:
+    """One box. `run` starts everything in order, waits, and stops it in reverse."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        clock: Clock | None = None,
+        source: Callable[[], Source] | None = None,
+        note: str | None = None,
+    ) -> None:
+        """
+        Args:
+            source: opens what to read from instead of what the config names, such as the demo.
+            note: a sentence about it that the page shows.
+        """
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._given_source = source
+        self._note = note
+        self._failure: queue.SimpleQueue[tuple[str, Exception]] = queue.SimpleQueue()
+        self._told: list[Part] = []
+        self._health_due = self._next_housekeeping = self._clock.monotonic()
+
+    def run(self, stop: threading.Event) -> int:
+        """Run until `stop` is set (exit status 0) or a stage fails (1), which systemd mends.
+
+        Raises:
+            MienError: it cannot start.
+        """
+        with ExitStack() as running:
+            self._start(running)
+            sd_notify("READY=1")
+            log.info("box %s runs; %s", self._box, words(self._health()))
+            self._tick()
+            try:
+                while not stop.wait(TICK_S):
+                    if not self._failure.empty():
+                        stage, error = self._failure.get()
+                        log.critical("the %s stage failed: %s", stage, error, exc_info=error)
+                        return 1
+                    self._tick()
+            finally:
+                sd_notify("STOPPING=1")
+        log.info("stopped")
+        return 0
+
+    # ── starting, in order ───────────────────────────────────────────────────────────────────
+
+    def _start(self, running: ExitStack) -> None:
+        config, clock = self._config, self._clock
+        self._store = Store.open(config.state_dir, clock, config.store)
+        running.callback(self._store.close)
+        self._box = config.box.id or self._store.box_id()
+        pipeline, self._models = open_pipeline(config)
+
+        self._publisher = self._broker_line()
+        if self._publisher:
+            self._publisher.start()
+            running.callback(self._publisher.stop)
+
+        self._recording = Recording(
+            self._store,
+            self._box,
+            set_state=self._publisher.set_state if self._publisher else _ignore,
+            stored=self._publisher.wake if self._publisher else _nothing,
+            failed=self._failed,
+            clock=clock,
+        )
+        self._recording.start()
+        running.callback(self._recording.stop)
+
+        self._preview = Preview(config.page.viewers, clock)
+        self._seeing = Seeing(
+            self._open_camera,
+            pipeline,
+            self._preview,
+            seen=self._recording.seen,
+            lost=lambda ended: self._recording.lost(ended, paused=self._seeing.paused),
+            failed=self._failed,
+            clock=clock,
+            fps=config.camera.fps,
+            paused=self._paused_file.exists(),
+            note=self._note,
+        )
+        self._seeing.start()
+        running.callback(self._seeing.stop)
+
+        control = ControlServer(control_socket(config), self)
+        control.start()
+        running.callback(control.stop)
+
+    def _broker_line(self) -> Publisher | None:
+        if not self._config.mqtt.enabled:
+            return None
+        topics = Topics(self._box)
+        broker = PahoBroker(self._config.mqtt, topics)
+        return Publisher(self._store, broker, topics, self._clock)
+
+    def _open_camera(self) -> Reopening:
+        camera = self._config.camera
+        source = self._given_source
+
+        def open_it() -> Source:
+            if source is not None:
+                return source()
+            opened = open_source(camera.source, camera, self._clock)
+            # A file plays in its own time and begins anew, so that it can stand for a camera.
+            return opened if opened.live else ReplaySource(opened, self._clock)
+
+        name = shown(camera.source) if source is None else "the demo"
+        return Reopening(open_it, self._clock, name=name, stall_s=camera.stall_s)
+
+    def _failed(self, stage: str, error: Exception) -> None:
+        self._failure.put((stage, error))
+
+    # ── while it runs ────────────────────────────────────────────────────────────────────────
+
+    def _tick(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._next_housekeeping:
+            self._next_housekeeping = now + HOUSEKEEPING_EVERY_S
+            self._keep_house()
+        health = self._health()
+        if self._publisher and (now >= self._health_due or health.parts != self._told):
+            self._health_due = now + HEALTH_EVERY_S
+            self._told = health.parts
+            self._publisher.set_health(msgspec.json.encode(health))
+        if self._alive():
+            sd_notify("WATCHDOG=1\nSTATUS=" + words(health))
+        else:
+            log.error("a stage is stuck; the watchdog will restart the service")
+
+    def _keep_house(self) -> None:
+        try:
+            self._store.backfill()
+            self._store.retain()
+        except StoreError as error:
+            log.warning("%s", error)
+
+    def _alive(self) -> bool:
+        stages = [*self._seeing.stages, self._recording.stage]
+        line = self._publisher
+        return all(stage.fresh for stage in stages) and (line is None or line.fresh)
+
+    def _health(self) -> Health:
+        parts = [
+            self._seeing.part,
+            *self._models,
+            self._recording.part,
+            self._publisher.part if self._publisher else Part("broker", "ok", "not in use"),
+            _clock_part(),
+        ]
+        return Health(
+            id=str(uuid.uuid4()),
+            box=self._box,
+            time=self._clock.stamp().iso,
+            status=worst(parts),
+            paused=self._seeing.paused,
+            version=__version__,
+            parts=parts,
+        )
+
+    # ── what the control socket asks: `control.Daemon` ───────────────────────────────────────
+
+    def status(self) -> bytes:
+        return msgspec.json.encode(self._health())
+
+    def preview(self, after: int, timeout: float) -> Picture | None:
+        if self._seeing.paused:
+            raise NoPicture("paused, the camera is off")
+        if self._seeing.part.status != "ok":
+            raise NoPicture(self._seeing.part.text)
+        return self._preview.wait(after, timeout)
+
+    def set_paused(self, paused: bool) -> None:
+        # The file is there first and goes last: a crash in between never opens the camera.
+        if paused:
+            self._paused_file.touch()
+            self._seeing.pause()
+            log.info("paused, the camera is off")
+        else:
+            self._seeing.resume()
+            self._paused_file.unlink(missing_ok=True)
+            log.info("resumed")
+
+    def metrics(self) -> str:
+        seeing, camera = self._seeing, self._seeing.camera
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        counters: dict[str, float] = {
+            "mien_frames_total": seeing.frames,
+            "mien_frames_with_face_total": seeing.faces,
+            "mien_frames_skipped_total": seeing.skipped,
+            "mien_camera_stalls_total": camera.stalls if camera else 0,
+            "mien_camera_reconnects_total": camera.reconnects if camera else 0,
+            "mien_readings_dropped_total": self._recording.dropped,
+            "process_cpu_seconds_total": usage.ru_utime + usage.ru_stime,
+        }
+        for stage, seconds in seeing.seconds.items():
+            counters[f'mien_stage_seconds_total{{stage="{stage}"}}'] = seconds
+        gauges: dict[str, float] = {
+            "mien_paused": seeing.paused,
+            "mien_outbox_rows": self._store.outbox_size(),
+            "process_resident_memory_bytes": _resident_bytes(),
+        }
+        for part in self._health().parts:
+            gauges[f'mien_part_ok{{part="{part.name}"}}'] = part.status == "ok"
+        return _exposition(counters, "counter") + _exposition(gauges, "gauge")
+
+    @property
+    def _paused_file(self) -> Path:
+        """There while paused, so that a restart does not open the camera behind somebody's back."""
+        return self._config.state_dir / "paused"
+
+
+def words(health: Health) -> str:
+    """Health in one line."""
+    parts = [f"{part.name}: {part.text}" for part in health.parts if part.status != "ok"]
+    return f"{health.status}; {'; '.join(parts)}" if parts else "everything works"
+
+
+def sd_notify(message: str) -> None:
+    """Tell systemd (sd_notify(3)); nothing outside it."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):  # an abstract socket
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
+        try:
+            line.sendto(message.encode(), address)
+        except OSError as error:
+            log.warning("systemd cannot be told %s: %s", message.split("\n")[0], error)
+
+
+def _clock_part() -> Part:
+    if synchronised():
+        return Part("clock", "ok", "set by the network")
+    cure = "connect the network; times are mended once it is"
+    return Part("clock", "degraded", "not set by the network yet", cure)
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+def _exposition(values: dict[str, float], kind: str) -> str:
+    lines, typed = [], set()
+    for name, value in values.items():
+        family = name.partition("{")[0]
+        if family not in typed:
+            typed.add(family)
+            lines.append(f"# TYPE {family} {kind}")
+        lines.append(f"{name} {float(value):g}" if kind == "gauge" else f"{name} {value!r}")
+    return "\n".join(lines) + "\n"
+
+
+def _ignore(_: bytes) -> None:
+    pass
+
+
+def _nothing() -> None:
+    pass
