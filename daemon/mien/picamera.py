@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.camera import CameraError
-from mien.capture import Device, LiveSource
+from mien.capture import LiveSource
 from mien.clock import Clock
 from mien.config import Camera
 
@@ -28,7 +28,7 @@ _CURE = (
 _WAIT_S = 1.0  # how long to wait for a frame before looking whether to close
 
 # How each libcamera format lies in memory: rows for each row of the picture, bytes for each pixel
-# in a row, what turns it into BGR. libcamera names them by the little-endian word: RGB888 is B, G, R.
+# in a row, what turns it into BGR. libcamera names the little-endian word: RGB888 is B, G, R.
 _FORMATS: dict[str, tuple[float, int, int | None]] = {
     "RGB888": (1, 3, None),
     "BGR888": (1, 3, cv2.COLOR_RGB2BGR),
@@ -135,7 +135,10 @@ class PiCamera:
     def release(self) -> None:
         if self._job is not None:
             self._camera.cancel_all_and_flush()
-        self._camera.close()
+        try:
+            self._camera.close()
+        except RuntimeError as error:
+            log.error("camera picamera2 could not be released: %s", error)
 
 
 def to_bgr(buffer: NDArray[np.uint8], stream: dict[str, Any]) -> NDArray[np.uint8]:

@@ -241,7 +241,7 @@ class PictureFolder:
         self._next = self._frames = 0
 
     def close(self) -> None:
-        self._pictures = []
+        self._next = len(self._pictures)
 
     def _skip(self, file: str, reason: str) -> None:
         if all(file != skipped.file for skipped in self.skipped):
