@@ -1,0 +1,111 @@
+"""The model card of a bundle (Mitchell et al. 2019, "Model cards for model reporting")."""
+
+from typing import Any
+
+from mien_convert.dataset import LABELS
+
+
+def model_card(document: dict[str, Any]) -> str:
+    """The card in Markdown, with the figures of `bundle.toml` given as `document`."""
+    figures, lineage = document["accuracy"]["public_test"], document["lineage"]
+    rows = "\n".join(
+        f"| {label} | {_percent(figures['recall'][label])} "
+        f"| {_percent(figures['precision'][label])} |"
+        for label in LABELS
+    )
+    left_out = ", ".join(f"{count} {reason}" for reason, count in lineage["left_out"].items())
+    votes = ""
+    by_voters = ""
+    if figures.get("fer_plus_accuracy") is not None:
+        by_voters = " as most voters saw them (pictures without a majority left out)"
+        votes = (
+            f"\n| accuracy against the FER+ majority | {_percent(figures['fer_plus_accuracy'])} |"
+        )
+    pairs = "; ".join(
+        f"{share:.0%} of {true} is taken for {answered}".replace("%", " %")
+        for share, true, answered in _commonest_mistakes(figures["confusion"])
+    )
+    weakest = min(LABELS, key=lambda label: figures["recall"][label] or 0.0)
+    return f"""# {document["name"]}
+
+Reads a grey 48×48 crop of one face and gives scores for seven expressions:
+{", ".join(LABELS)}.
+Made on {document["created"]} with `mien-convert` from preset `{lineage["preset"]}`, \
+{lineage["epochs"]} epochs, seed {lineage["seed"]}:
+{lineage["parameters"] / 1e6:.2f} million parameters, {lineage["multiply_adds"] / 1e6:.0f} million \
+multiply-adds, 8-bit integers throughout.
+
+## What it is for
+
+Saying what an expression *looks like* to somebody who has the person in front of them and can judge
+for themselves, in a session both have agreed to, or in a log a person keeps of their own face.
+
+## What it is not for
+
+It does not know what anybody feels. Expressions and feelings go apart all the time. Not for
+diagnosis, for deciding about a person, for judging people at work, at school or in public, for
+telling who somebody is, for children, or for anybody who has not agreed.
+
+## Data
+
+FER-2013 (Goodfellow et al. 2013): faces from a web search by emotion words, and FER+ (Barsoum et
+al. 2016): the votes of ten people on each. The rights of the people shown were never cleared.
+Learnt from {lineage["pictures"]} pictures of the part Training; left out: {left_out}.
+The target mixes the label of FER-2013 with the shares of the votes.
+
+## Figures
+
+On the part PublicTest ({figures["n"]} pictures), one look at each, without averaging over copies,
+through the int8 file as the box runs it. Number of epochs, temperature and threshold were chosen on
+these same pictures, so expect a little less elsewhere.
+
+| | |
+|---|---|
+| accuracy against the FER-2013 label | {_percent(figures["accuracy"])} |{votes}
+| macro F1 | {figures["macro_f1"]:.3f} |
+| expected calibration error, 15 bins, temperature {document["calibration"]["temperature"]} \
+| {figures["ece"]:.3f} |
+| the same network before quantising | {_percent(figures["float_accuracy"])} |
+| same answer before and after quantising | {_percent(figures["agreement_with_float"])} |
+
+Below a confidence of {document["thresholds"]["confidence"]} the answer is "cannot tell". That leaves
+{_percent(figures["coverage"])} of the pictures labelled, and {_percent(figures["right_of_labelled"])}
+of these are right{by_voters}.
+
+| expression | found of those there (recall) | right of those named (precision) |
+|---|---|---|
+{rows}
+
+People agree with the labels of FER-2013 in about 65 % of its pictures.
+
+## Groups not tested
+
+FER-2013 says nothing of age, sex, skin colour, culture or illness, so nothing is known of how the
+errors fall among them. Faces with facial palsy, Parkinson's disease, after surgery or with a beard,
+glasses, a veil or a mask were not looked at apart. Posed faces of actors are frequent in the data;
+quiet faces in daily life are rare.
+
+## Known failures
+
+- {weakest.capitalize()} is the expression it misses most.
+- The commonest mistakes: {pairs}.
+- Speaking, chewing and yawning look like expressions.
+- Faces smaller than the crop, turned away, blurred, dim or half covered are read worse; the box's
+  quality figure leaves out the worst of them.
+- A crop framed otherwise than FER-2013's shifts the answers.
+"""
+
+
+def _commonest_mistakes(confusion: list[list[int]]) -> list[tuple[float, str, str]]:
+    """The four largest shares of one expression answered as another: share, true, answered."""
+    shares: list[tuple[float, str, str]] = [
+        (count / max(sum(row), 1), true, answered)
+        for true, row in zip(LABELS, confusion, strict=True)
+        for answered, count in zip(LABELS, row, strict=True)
+        if true != answered
+    ]
+    return sorted(shares, reverse=True)[:4]
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}".replace("%", " %")
