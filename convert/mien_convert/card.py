@@ -25,6 +25,7 @@ def model_card(document: dict[str, Any]) -> str:
         f"{share:.0%} of {true} is taken for {answered}".replace("%", " %")
         for share, true, answered in _commonest_mistakes(figures["confusion"])
     )
+    threshold = document["thresholds"]["confidence"]
     weakest = min(LABELS, key=lambda label: figures["recall"][label] or 0.0)
     return f"""# {document["name"]}
 
@@ -68,9 +69,9 @@ these same pictures, so expect a little less elsewhere.
 | the same network before quantising | {_percent(figures["float_accuracy"])} |
 | same answer before and after quantising | {_percent(figures["agreement_with_float"])} |
 
-Below a confidence of {document["thresholds"]["confidence"]} the answer is "cannot tell". That leaves
-{_percent(figures["coverage"])} of the pictures labelled, and {_percent(figures["right_of_labelled"])}
-of these are right{by_voters}.
+Below a confidence of {threshold} the answer is "cannot tell". That leaves
+{_percent(figures["coverage"])} of the pictures labelled, and of these
+{_percent(figures["right_of_labelled"])} are right{by_voters}.
 
 | expression | found of those there (recall) | right of those named (precision) |
 |---|---|---|

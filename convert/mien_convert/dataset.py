@@ -7,6 +7,7 @@ distribution".
 
 import hashlib
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,15 +65,13 @@ def load_dataset(path: Path, usage: str | None = None) -> Dataset:
     """
     if not path.is_file():
         raise DatasetError(f"There is no data file {path}; expected an .npz file with pictures.")
+    if not zipfile.is_zipfile(path):
+        raise DatasetError(f"{path} is not an .npz file, or only a part of one; copy it again.")
     try:
         with np.load(path, allow_pickle=False) as stored:
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                raise DatasetError(f"{path} holds a single array; expected an .npz file.")
             names = ("images", "labels", "fer_plus", "usage", "align")
             arrays = {name: stored[name] for name in names if name in stored.files}
-    except DatasetError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise DatasetError(f"{path} cannot be read as an .npz file: {error}.") from error
 
     for name in ("images", "labels"):
