@@ -178,10 +178,11 @@ def open_stream(url: str, config: Camera, clock: Clock) -> LiveSource:
     name = f"camera {shown(url)}"
     try:
         parts = urlsplit(url)
-        port = parts.port or _PORTS[parts.scheme]
-    except (ValueError, KeyError):
-        raise CameraError(f"{name}: this is no URL such as {' or '.join(_EXAMPLES)}") from None
-    host = parts.hostname or ""
+        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    except ValueError:  # a port that is none
+        host = port = None
+    if host is None or port is None:
+        raise CameraError(f"{name}: this is no URL such as {' or '.join(_EXAMPLES)}")
 
     def open_it() -> Device:
         capture = cv2.VideoCapture(

@@ -25,7 +25,7 @@ _CURE = (
     "check that its ribbon cable sits at both ends, that no other program uses it, and that "
     "`rpicam-hello --list-cameras` lists it"
 )
-_WAIT_S = 1.0  # how long to wait for a frame before looking whether to close
+_WAIT_S = 0.25  # how long to wait for a frame before looking whether to close
 
 # How each libcamera format lies in memory: rows for each row of the picture, bytes for each pixel
 # in a row, what turns it into BGR. libcamera names the little-endian word: RGB888 is B, G, R.

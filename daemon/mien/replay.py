@@ -268,7 +268,8 @@ class DemoSource(_Paced):
             place[1, 2] += height * (0.5 + 0.03 * math.sin(math.tau * t / 7)) - rows / 2
             portrait = self._portrait
             if phase.blur > 0:
-                portrait = cv2.addWeighted(portrait, 1 - phase.blur, self._blurred, phase.blur, 0)
+                blurred = cv2.addWeighted(portrait, 1 - phase.blur, self._blurred, phase.blur, 0)
+                portrait = blurred.astype(np.uint8, copy=False)
             cv2.warpAffine(
                 portrait,
                 place,
