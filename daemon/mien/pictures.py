@@ -81,9 +81,12 @@ def _decode(data: NDArray[np.uint8], path: Path) -> NDArray[Any] | None:
         if "CV_IO_MAX_IMAGE_PIXELS" not in str(error):
             return None
         return _reduced(data, path)
-    jpeg = data[:2].tobytes() == b"\xff\xd8" and data[-2:].tobytes() == b"\xff\xd9"
-    if image is None and (jpeg or _is_gif(path)):
-        # A complete JPEG that libjpeg refuses has 12 bits or no loss; FFmpeg knows those, and GIF.
+    if image is None and any(
+        data[:2].tobytes() == begin and data[-len(end) :].tobytes() == end
+        for begin, end in ((b"\xff\xd8", b"\xff\xd9"), (b"GI", b";"))
+    ):
+        # FFmpeg knows GIF, and the JPEGs of 12 bits or without loss that libjpeg refuses. It fills
+        # up what was cut off and does not say so: only a file with its end mark goes there.
         return _first_frame(path)
     return image
 
@@ -96,8 +99,11 @@ def _reduced(data: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
                 height, width = image.shape[:2]
                 log.warning(
                     "%s is read at 1/%d of its size, %d×%d, to save memory",
-                    path.name, factor, width, height,
-                )  # fmt: skip
+                    path.name,
+                    factor,
+                    width,
+                    height,
+                )
                 return cast(NDArray[np.uint8], image)
     raise CameraError(
         f"{path.name} has more than {MAX_PIXELS / 1e6:.0f} megapixels, which would take too much "
