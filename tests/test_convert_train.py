@@ -60,7 +60,7 @@ def test_batches_are_the_same_for_the_same_epoch_only() -> None:
     wanted = np.arange(20, dtype=np.float32)[:, None]
 
     def answers(epoch: int) -> list[float]:
-        batches = _batches(faces(20), wanted, 8, seed=1, epoch=epoch)
+        batches = _batches(faces(20), wanted, 8, [1, epoch], strength=1.0)
         return [float(row[0]) for _, batch in batches for row in batch]
 
     assert len(answers(1)) == 16
@@ -93,3 +93,19 @@ def test_a_broken_checkpoint_is_told(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="not a whole checkpoint"):
         read_run(tmp_path)
     assert latest_checkpoint(tmp_path) is None
+
+
+def test_epochs_belong_to_cycles() -> None:
+    preset = load_preset("mien")
+    first, second = preset.cycles
+    assert preset.epochs == first.epochs + second.epochs
+    assert preset.cycle_of(1) == (first, True)
+    assert preset.cycle_of(first.epochs) == (first, False)
+    assert preset.cycle_of(first.epochs + 1) == (second, True)
+    with pytest.raises(ValueError, match="beyond the last"):
+        preset.cycle_of(preset.epochs + 1)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 28, 56, 100])
+def test_fewer_epochs_are_shared_among_the_cycles(epochs: int) -> None:
+    assert load_preset("mien").lasting(epochs).epochs == epochs

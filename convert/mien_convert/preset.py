@@ -1,5 +1,6 @@
 """A preset: the network's blocks and the numbers of its training, one TOML file each."""
 
+import math
 import tomllib
 from importlib import resources
 from typing import Annotated, Literal
@@ -21,18 +22,49 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stride: Positive = 1
 
 
+class Cycle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Epochs under one warm-up and cosine; `augmentation` 0…1 is how much pictures are changed."""
+
+    epochs: Positive
+    learning_rate: float
+    warm_up_epochs: float
+    augmentation: Share
+
+
 class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is built and how it is trained; the comments stand in presets/mien.toml."""
 
-    epochs: Positive
     batch: Positive
-    learning_rate: float
-    warm_up_epochs: float
     weight_decay: float
     average_decay: Share
     label_weight: Share
     label_smoothing: Share
-    blocks: list[Block]
+    cycles: Annotated[list[Cycle], msgspec.Meta(min_length=1)]
+    blocks: Annotated[list[Block], msgspec.Meta(min_length=1)]
+
+    @property
+    def epochs(self) -> int:
+        return sum(cycle.epochs for cycle in self.cycles)
+
+    def cycle_of(self, epoch: int) -> tuple[Cycle, bool]:
+        """The cycle that `epoch`, counted from 1, belongs to, and whether it is the first in it."""
+        first = 1
+        for cycle in self.cycles:
+            if epoch < first + cycle.epochs:
+                return cycle, epoch == first
+            first += cycle.epochs
+        raise ValueError(f"epoch {epoch} is beyond the last, {self.epochs}")
+
+    def lasting(self, epochs: int) -> "Preset":
+        """The same with `epochs` in all, shared among the cycles in proportion."""
+        cycles, done, given = [], 0, 0
+        for cycle in self.cycles:
+            done += cycle.epochs
+            share = math.ceil(epochs * done / self.epochs) - given
+            given += share
+            if share:
+                cycles.append(msgspec.structs.replace(cycle, epochs=share))
+        return msgspec.structs.replace(self, cycles=cycles)
 
 
 def preset_names() -> list[str]:

@@ -19,7 +19,7 @@ from mien_convert import network
 from mien_convert.augment import augment
 from mien_convert.dataset import Dataset, clean, file_sha256, load_dataset, targets
 from mien_convert.errors import TrainingError
-from mien_convert.preset import Preset, load_preset
+from mien_convert.preset import Cycle, Preset, load_preset
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def train(
     """
     preset = load_preset(preset_name)
     if epochs is not None:
-        preset = msgspec.structs.replace(preset, epochs=epochs)
+        preset = preset.lasting(epochs)
     dataset = load_dataset(data)
     training, held_out = split(dataset)
     training, left_out = clean(training, held_out)
@@ -88,7 +88,6 @@ def train(
     if checkpoint is None:
         model = network.build(preset, fast=True)
         model.set_weights(averaged.get_weights())
-        _compile(model, preset, len(training) // preset.batch)
     else:
         before = read_run(checkpoint)
         run.history = before.history
@@ -105,6 +104,9 @@ def train(
     wanted = targets(training, preset.label_weight, preset.label_smoothing)
     for epoch in range(len(run.history) + 1, preset.epochs + 1):
         begun = time.monotonic()
+        cycle, is_first = preset.cycle_of(epoch)
+        if is_first:
+            _compile(model, cycle, preset.weight_decay, len(training) // preset.batch)
         loss = _one_epoch(model, averaged, training, wanted, run, epoch)
         accuracy = None if held_out is None else _accuracy(averaged, held_out)
         run.history.append(Epoch(epoch, loss, accuracy, round(time.monotonic() - begun, 1)))
@@ -141,15 +143,15 @@ def as_input(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return images[..., None].astype(np.float32) / 255
 
 
-def _compile(model: Any, preset: Preset, steps: int) -> None:
+def _compile(model: Any, cycle: Cycle, weight_decay: float, steps: int) -> None:
     keras = network.require("keras")
-    warm_up = round(preset.warm_up_epochs * steps)
+    warm_up = round(cycle.warm_up_epochs * steps)
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(preset.epochs * steps - warm_up, 1),
-        warmup_target=preset.learning_rate, warmup_steps=warm_up,
+        0.0, max(cycle.epochs * steps - warm_up, 1),
+        warmup_target=cycle.learning_rate, warmup_steps=warm_up,
     )  # fmt: skip
     optimizer = keras.optimizers.SGD(
-        schedule, momentum=0.9, nesterov=True, weight_decay=preset.weight_decay
+        schedule, momentum=0.9, nesterov=True, weight_decay=weight_decay
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -162,7 +164,8 @@ def _one_epoch(
     """Returns the mean loss. Raises TrainingError when it is no number."""
     steps = len(training) // run.preset.batch
     total = 0.0
-    batches = _batches(training, wanted, run.preset.batch, run.seed, epoch)
+    strength = run.preset.cycle_of(epoch)[0].augmentation
+    batches = _batches(training, wanted, run.preset.batch, [run.seed, epoch], strength)
     bar = tqdm(batches, f"epoch {epoch}/{run.preset.epochs}", steps, leave=False, disable=None)
     for number, (images, answers) in enumerate(bar, 1):
         # Keras reports a running mean; reset, so that a broken batch can be named.
@@ -186,15 +189,15 @@ def _average(averaged: Any, model: Any, decay: float) -> None:
 
 
 def _batches(
-    training: Dataset, wanted: NDArray[np.float32], size: int, seed: int, epoch: int
+    training: Dataset, wanted: NDArray[np.float32], size: int, seed: list[int], strength: float
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Shuffled, augmented batches; the next one is made while the network works on the last."""
-    random = np.random.default_rng([seed, epoch])
+    random = np.random.default_rng(seed)
     order = random.permutation(len(training))
 
     def make(start: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         rows = order[start : start + size]
-        return as_input(augment(training.images[rows], random)), wanted[rows]
+        return as_input(augment(training.images[rows], random, strength)), wanted[rows]
 
     starts = range(0, len(training) - size + 1, size)
     with ThreadPoolExecutor(1) as worker:
