@@ -193,6 +193,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    default_request_version = "HTTP/1.1"  # so that a garbled request is answered with a head too
     wbufsize = 1 << 16  # head and body leave in one write
     timeout = 60  # an idle connection is closed; the client opens another
     server: _Server
