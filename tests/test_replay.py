@@ -114,10 +114,10 @@ def test_vanished_it_can_be_opened_only_when_it_is_back(replay, clock):
         camera.read(0)
     clock.advance(1)
     with pytest.raises(CameraError, match="is not there: plug it in"):
-        camera.read(0)
+        camera.read(WAIT_S)
     replay.come_back()
     clock.advance(2)
-    assert camera.read(0).index == 1
+    assert camera.read(WAIT_S).index == 1
     assert (camera.reconnects, camera.status[0]) == (1, "ok")
 
 
@@ -130,7 +130,7 @@ def test_a_stall_is_cured_by_opening_it_again(replay, clock):
         camera.read(0)
     replay.come_back()
     clock.advance(1)
-    assert (camera.read(0).index, camera.stalls) == (1, 1)
+    assert (camera.read(WAIT_S).index, camera.stalls) == (1, 1)
 
 
 def test_corrupt_frames_are_half_grey_and_the_pictures_stay_whole(replay, clock):

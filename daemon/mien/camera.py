@@ -248,14 +248,16 @@ class Reopening:
         self._factory = factory
         self._clock = clock
         self._stall_s = stall_s
-        self._lock = threading.Lock()  # guards _source against close()
+        self._lock = threading.Lock()  # guards the next two against close()
         self._source: Source | None = None
+        self._closer: threading.Thread | None = None  # releases the one before
         self._closed = threading.Event()
         self._wait_s = _BACKOFF_S[0]
         self._due = clock.monotonic()
         self._alive = self._due  # when the last frame came, or it was opened
         self._fresh = True  # no frame since it was opened
         self._lost = False
+        self._reason = ""
         self._status: tuple[Status, str] = ("degraded", f"{name} is being opened")
 
     @property
@@ -296,22 +298,33 @@ class Reopening:
         self._closed.set()
         with self._lock:
             source, self._source = self._source, None
+            closer = self._closer
         if source is not None:
             source.close()
+        if closer is not None:
+            closer.join()
 
     def _reopen(self, timeout: float) -> Source:
-        wait = self._due - self._clock.monotonic()
-        if wait > 0:
-            self._closed.wait(min(wait, timeout))
+        began = self._clock.monotonic()
+        if self._due > began:
+            self._closed.wait(min(self._due - began, timeout))
         if self._closed.is_set():
             raise CameraError(f"{self.name} was closed")
-        if self._due > self._clock.monotonic():
+        now = self._clock.monotonic()
+        if self._due > now:
             raise CameraError(self._status[1])
+        if self._closer is not None:
+            self._closer.join(max(0.0, timeout - (now - began)))
+            if self._closer.is_alive():
+                raise CameraError(f"{self._reason}; it is still being released")
+            self._closer = None
         try:
             source = self._factory()
         except CameraError as error:
             self._lose(str(error))
             raise
+        if self._lost:
+            self._status = ("degraded", f"{self._reason}; it is being tried again")
         with self._lock:
             if not self._closed.is_set():
                 self._source, self.name = source, source.name
@@ -333,9 +346,12 @@ class Reopening:
         if self._closed.is_set():
             return
         with self._lock:
-            source, self._source = self._source, None
-        if source is not None:
-            source.close()
+            if self._source is not None:
+                # A device that hangs takes seconds to release, which `read` does not have.
+                self._closer = threading.Thread(target=self._source.close, daemon=True)
+                self._closer.start()
+                self._source = None
+        self._reason = reason
         text = f"{reason}; next try in {self._wait_s:g} s"
         log.log(logging.DEBUG if self._lost else logging.WARNING, "%s", text)
         self._lost = True

@@ -69,7 +69,7 @@ class LiveSource:
                 return frame
             if self._error is not None:
                 raise self._error
-            raise CameraStalled(f"{self.name} gave no frame within {timeout:g} s")
+            raise CameraStalled(f"{self.name} gave no frame within {timeout:.3g} s")
 
     def close(self) -> None:
         """Returns when the device is released; complains about one that does not answer."""

@@ -53,7 +53,7 @@ class _Paced:
                 self._refuse()
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise CameraStalled(f"{self.name} gave no frame within {timeout:g} s")
+                    raise CameraStalled(f"{self.name} gave no frame within {timeout:.3g} s")
                 # In short turns, because a ManualClock tells nobody that it moved.
                 self._told.wait(min(left, early if early > 0 else left, 0.05))
             self._refuse()
@@ -222,10 +222,10 @@ class Phase(NamedTuple):
 PHASES = (
     Phase("near", 10.0),
     Phase("far", 6.0, size=0.4),
-    Phase("very far", 5.0, size=0.16),
+    Phase("very far", 5.0, size=0.13),
     Phase("dark", 6.0, light=0.1),
     Phase("near again", 6.0),
-    Phase("bright", 5.0, light=4.0),
+    Phase("bright", 5.0, light=6.0),
     Phase("out of focus", 6.0, blur=1.0),
     Phase("nobody", 4.0, size=0.0),
 )
@@ -248,7 +248,7 @@ class DemoSource(_Paced):
         super().__init__("the demo portrait", clock)
         self._size = width, height
         self._portrait = portrait
-        self._blurred = cv2.GaussianBlur(portrait, (0, 0), portrait.shape[0] / 40)
+        self._blurred = cv2.GaussianBlur(portrait, (0, 0), portrait.shape[0] / 100)
         self._gap_s = 1 / fps
         self._began = clock.monotonic()
         shade = np.linspace((96, 88, 80), (56, 60, 64), height)  # a wall, BGR from top to bottom
