@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from mien.events import EXPRESSIONS, MienError
 
@@ -84,7 +85,7 @@ def load_bundle(path: Path) -> Bundle:
     toml = path / "bundle.toml"
     try:
         document = tomllib.loads(toml.read_text(encoding="utf-8"))
-        bundle = msgspec.convert({**document, "path": str(path)}, Bundle)
+        bundle = replace(msgspec.convert(document, Bundle), path=path)
     except FileNotFoundError:
         raise BundleError(f"{path} is no bundle: it has no bundle.toml") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -82,8 +82,8 @@ class Limits(Struct, frozen=True):
     max_yaw: Annotated[float, _doc("degrees to either side", ge=10, le=90)] = 40.0
     max_pitch: Annotated[float, _doc("degrees up or down", ge=10, le=90)] = 35.0
     min_light: Annotated[float, _doc("mean grey of the face, 0–255", ge=0, le=255)] = 30.0
-    max_light: Annotated[float, _doc("mean grey of the face, 0–255", ge=0, le=255)] = 230.0
-    min_sharpness: Annotated[float, _doc("see reading.sharpness", ge=0, le=1)] = 0.05
+    max_light: Annotated[float, _doc("mean grey of the face, 0–255", ge=0, le=255)] = 225.0
+    min_sharpness: Annotated[float, _doc("1 minus blur, see reading.sharpness", ge=0, le=1)] = 0.30
     min_confidence: Annotated[
         float | None, _doc("calibrated probability; the bundle's own if left out", ge=0, le=1)
     ] = None

@@ -106,6 +106,7 @@ class Seeing:
         self.pause()
         for stage in self.stages:
             stage.stop()
+        self._break_off()
 
     @property
     def paused(self) -> bool:
@@ -162,10 +163,8 @@ class Seeing:
     def _infer(self) -> None:
         frame = self._slot.take(WAIT_S)
         if frame is None:
-            if self._streaming and (self.paused or self.part.status != "ok"):
-                self._streaming = False
-                self._preview.clear()
-                self._lost(self._pipeline.end())
+            if self.paused or self.part.status != "ok":
+                self._break_off()
             return
         self._streaming = True
         result = self._pipeline.see(frame)
@@ -178,3 +177,10 @@ class Seeing:
             if self._camera is not None:
                 self._preview.offer(result.image, live)
         self._seen(result, live)
+
+    def _break_off(self) -> None:
+        """Nothing of what was seen goes on."""
+        if self._streaming:
+            self._streaming = False
+            self._preview.clear()
+            self._lost(self._pipeline.end())

@@ -113,7 +113,7 @@ class Service:
             pipeline,
             self._preview,
             seen=self._recording.seen,
-            lost=lambda ended: self._recording.lost(ended, paused=self._seeing.paused),
+            lost=lambda ended: self._recording.lost(ended, paused=self._paused_file.exists()),
             failed=self._failed,
             clock=clock,
             fps=config.camera.fps,
@@ -132,7 +132,7 @@ class Service:
             return None
         topics = Topics(self._box)
         broker = PahoBroker(self._config.mqtt, topics)
-        return Publisher(self._store, broker, topics, self._clock)
+        return Publisher(self._store, broker, topics, self._clock, self._failed)
 
     def _open_camera(self) -> Reopening:
         camera = self._config.camera

@@ -87,7 +87,10 @@ def _portrait(config: Config) -> Callable[[], Any]:
     from mien.replay import DemoSource
 
     picture = decode(portrait())
-    return lambda: DemoSource(picture, config.camera, SystemClock())
+    camera = config.camera
+    return lambda: DemoSource(
+        picture, SystemClock(), width=camera.width, height=camera.height, fps=camera.fps
+    )
 
 
 def _free_port(wanted: int) -> int:
