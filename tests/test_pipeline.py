@@ -45,7 +45,7 @@ class ScriptedFinder:
         self._faces = iter(self._script)
         self.shown = SHARP
 
-    def find(self, image: NDArray[np.uint8]) -> list[Face]:
+    def find(self, image: NDArray[np.uint8], thorough: bool = False) -> list[Face]:
         self.shown = image
         return next(self._faces)
 

@@ -102,7 +102,7 @@ class Pipeline:
     def _see(self, frame: Frame, *, stream: bool) -> Seen:
         started = time.perf_counter()
         image = self._zones.apply(frame.image)
-        faces = self._finder.find(image)
+        faces = self._finder.find(image, thorough=not stream)
         found = time.perf_counter()
         crops = [crop(image, face) for face in faces]
         answers = [
