@@ -127,7 +127,11 @@ class Capture:
             return None
         self._due = max(self._due + self._period, now - self._period)
         done, image = self._capture.retrieve()
-        return cast(NDArray[np.uint8], image) if done else None  # one damaged frame
+        if not done:  # one damaged frame
+            return None
+        if image.ndim != 3:
+            raise CameraError(f"{self._name} gives pixels of a kind that OpenCV cannot turn to BGR")
+        return cast(NDArray[np.uint8], image)
 
     def release(self) -> None:
         self._capture.release()
@@ -141,8 +145,12 @@ def open_device(device: str, config: Camera, clock: Clock) -> LiveSource:
         capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
         if not capture.isOpened():
             raise CameraError(f"{name} {_why_no_device(device)}")
-        # USB 2 carries 1280×720 in motion only as MJPEG. A camera may refuse any of these.
-        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        # USB 2 carries 1280×720 in motion only as MJPEG; else what every other camera has.
+        for kind in ("MJPG", "YUYV"):
+            fourcc = cv2.VideoWriter.fourcc(*kind)
+            capture.set(cv2.CAP_PROP_FOURCC, fourcc)
+            if capture.get(cv2.CAP_PROP_FOURCC) == fourcc:
+                break
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, config.width)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, config.height)
         capture.set(cv2.CAP_PROP_FPS, config.fps)

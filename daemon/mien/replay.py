@@ -222,10 +222,10 @@ class Phase(NamedTuple):
 PHASES = (
     Phase("near", 10.0),
     Phase("far", 6.0, size=0.4),
-    Phase("very far", 5.0, size=0.13),
+    Phase("very far", 5.0, size=0.14),
     Phase("dark", 6.0, light=0.1),
     Phase("near again", 6.0),
-    Phase("bright", 5.0, light=6.0),
+    Phase("bright", 5.0, light=5.0),
     Phase("out of focus", 6.0, blur=1.0),
     Phase("nobody", 4.0, size=0.0),
 )
