@@ -1,0 +1,415 @@
+"""Finding faces: BlazeFace, or OpenCV's Haar cascade as fallback, or a YuNet the operator brings.
+
+BlazeFace here is two networks that vouch for each other. The *full-range* one looks at the whole
+picture and proposes places; the *short-range* one looks closely at each place, decides whether it
+is a face and says where eyes, nose, mouth and ears are. docs/decisions/faces.md has the figures.
+"""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien import facemodel
+from mien.classifier import ClassifierError, interpreter
+from mien.config import Faces
+from mien.facemodel import FacesError as FacesError
+from mien.tracks import overlap
+
+log = logging.getLogger(__name__)
+
+SAME = 0.3
+"""Boxes that overlap more than this (intersection over union) are one face; MediaPipe's value."""
+
+Box = tuple[float, float, float, float]
+"""x, y of the upper left corner, width, height, in pixels."""
+Square = tuple[float, float, float]
+"""x, y of the upper left corner and side, in pixels; it may reach beyond the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face found in a picture."""
+
+    box: Box
+    """Clipped to the picture; from above the brows to the chin, as wide as it is high."""
+    score: float
+    """0–1, 0.5 where a finder's faces and everything else part best."""
+    keypoints: NDArray[np.float32]
+    """[6, 2], pixels: the person's right eye, left eye, nose tip, mouth centre, right ear, left
+    ear; NaN where the finder has none."""
+
+
+class FaceFinder(Protocol):
+    name: str
+
+    def find(self, image: NDArray[np.uint8], thorough: bool = False) -> list[Face]:
+        """The faces in a picture, BGR u8 [h, w, 3] of any size, best score first.
+
+        Args:
+            thorough: take longer over a picture in which there seems to be none: right for one
+                that stands on its own, too dear for a stream.
+        """
+        ...
+
+
+def open_finder(
+    config: Faces, *, models_dir: Path, far: bool = False, threads: int = 1
+) -> tuple[FaceFinder, str | None]:
+    """The finder that the config asks for and, if it is a fallback, the sentence that says so.
+
+    Raises:
+        FacesError: the finder that was asked for by name cannot be opened, or none at all.
+    """
+    if config.finder == "yunet":
+        return YuNet(config.yunet_model, config.min_score), None
+    if config.finder == "haar":
+        return Haar(config.min_score), None
+    try:
+        return BlazeFace(models_dir, config.min_score, far=far, threads=threads), None
+    except FacesError as error:
+        if config.finder == "blazeface":
+            raise
+        notice = (
+            "faces are found with OpenCV's Haar cascade, which is slower, misses turned and "
+            f"distant faces and measures no head turn, because {error}"
+        )
+        log.warning("%s", notice)
+        return Haar(config.min_score), notice
+
+
+# ── BlazeFace ────────────────────────────────────────────────────────────────────────────────────
+
+
+class BlazeFace:
+    """MediaPipe's BlazeFace, full-range to propose and short-range to decide.
+
+    Args:
+        models_dir: where `facemodel.fetch` put the networks.
+        min_score: 0–1, what `Face.score` must reach.
+        far: look in two overlapping tiles, for a seat beyond two metres; one look more a frame.
+
+    Raises:
+        FacesError: a network is missing, damaged or cannot be run here.
+    """
+
+    name = "blazeface"
+
+    PROPOSE = 0.4
+    """Score of the full-range network that is worth a close look."""
+    PROPOSE_CLOSE_UP = 0.65
+    """The same for the short-range network's look at the whole picture."""
+    DOUBT = 1.3
+    """What the log-odds of the close look and half those of the proposal must add up to."""
+    CLOSE_UP = 0.7
+    """Share of the network's picture that a close-up is shrunk to."""
+    CLOSE_LOOK = 0.5
+    """Share of the network's picture that the box of a proposal takes up in the close look."""
+    MAX_CLOSE_LOOKS = 12
+    """Bounds what a crowd can cost."""
+
+    def __init__(
+        self, models_dir: Path, min_score: float, *, far: bool = False, threads: int = 1
+    ) -> None:
+        facemodel.verify(models_dir)
+        try:
+            self._full_range = _Network(
+                facemodel.path(models_dir, facemodel.FULL_RANGE), [(4, 1)], threads
+            )
+            self._short_range = _Network(
+                facemodel.path(models_dir, facemodel.SHORT_RANGE), [(8, 2), (16, 6)], threads
+            )
+        except ClassifierError as error:
+            raise FacesError(str(error)) from None
+        self._min_score = min_score
+        self._far = far
+
+    def find(self, image: NDArray[np.uint8], thorough: bool = False) -> list[Face]:
+        height, width = image.shape[:2]
+        longer, shorter = max(width, height), min(width, height)
+        whole = max(0.6 * longer, shorter) if self._far else longer
+        faces = self._decide(image, self._propose(image, whole))
+        if not faces:
+            # A face that fills the picture is too big for the full-range network.
+            square = _square(width / 2, height / 2, longer / self.CLOSE_UP)
+            close_ups = self._short_range.look(image, square, self.PROPOSE_CLOSE_UP)
+            faces = self._decide(image, close_ups)
+        if not faces and thorough:
+            faces = self._decide(image, self._propose(image, 0.57 * longer))
+        return faces
+
+    def _propose(self, image: NDArray[np.uint8], side: float) -> list[Face]:
+        """What the full-range network sees in overlapping tiles of `side` pixels."""
+        height, width = image.shape[:2]
+        return [
+            face
+            for x in _centres(width, side)
+            for y in _centres(height, side)
+            for face in self._full_range.look(image, _square(x, y, side), self.PROPOSE)
+        ]
+
+    def _decide(self, image: NDArray[np.uint8], proposals: Sequence[Face]) -> list[Face]:
+        """Look closely at each proposal; both looks together must be sure enough."""
+        faces = []
+        for proposal in _distinct(proposals)[: self.MAX_CLOSE_LOOKS]:
+            x, y, width, height = proposal.box
+            side = max(width, height) / self.CLOSE_LOOK
+            square = _square(x + width / 2, y + height / 2, side)
+            for face in self._short_range.look(image, square, self.PROPOSE):
+                if overlap(face.box, proposal.box) > SAME:
+                    odds = _logit(face.score) + 0.5 * _logit(proposal.score) - self.DOUBT
+                    score = 1 / (1 + math.exp(-odds))
+                    if score >= self._min_score:
+                        faces.append(Face(_clipped(face.box, image), score, face.keypoints))
+                    break
+        return _distinct(faces)
+
+
+class _Network:
+    """One BlazeFace network: an SSD whose every anchor gives a score, a box and six keypoints.
+
+    Anchors, decoding and weighted non-maximum suppression are those of MediaPipe's graphs
+    (modules/face_detection/face_detection_{full,short}_range.pbtxt).
+
+    Args:
+        layers: (stride in pixels, anchors a cell) of each output layer.
+    """
+
+    def __init__(self, path: Path, layers: list[tuple[int, int]], threads: int) -> None:
+        self._interpreter = interpreter(path, threads)
+        given = self._interpreter.get_input_details()[0]
+        self._input = given["index"]
+        self._size = int(given["shape"][1])
+        outputs = {
+            int(out["shape"][-1]): out["index"] for out in self._interpreter.get_output_details()
+        }
+        self._boxes, self._scores = outputs[16], outputs[1]
+        self._anchors = np.concatenate([self._grid(*layer) for layer in layers])
+        self._canvas = np.zeros((self._size, self._size, 3), np.uint8)
+
+    def _grid(self, stride: int, anchors: int) -> NDArray[np.float32]:
+        """Centres of a layer's anchors, [n, 2], pixels of the network's picture."""
+        y, x = np.mgrid[: self._size // stride, : self._size // stride]
+        centres = (np.stack([x, y], axis=-1).reshape(-1, 2) + 0.5) * stride
+        return np.repeat(centres, anchors, axis=0).astype(np.float32)
+
+    def look(self, image: NDArray[np.uint8], square: Square, min_score: float) -> list[Face]:
+        """Faces in a square of the picture, in pixels of the picture, best first."""
+        x, y, side = square
+        scale = self._size / side
+        self._show(image, square, scale)
+        rgb = cv2.cvtColor(self._canvas, cv2.COLOR_BGR2RGB)
+        tensor = np.multiply(rgb[None], 1 / 127.5, dtype=np.float32)
+        tensor -= 1
+        self._interpreter.set_tensor(self._input, tensor)
+        self._interpreter.invoke()
+        logits = self._interpreter.get_tensor(self._scores)[0, :, 0].clip(-20, 20)
+        chosen = np.flatnonzero(logits >= _logit(min_score))
+        if not chosen.size:
+            return []
+        points = self._interpreter.get_tensor(self._boxes)[0, chosen].reshape(-1, 8, 2)
+        # Of the eight points the second is width and height; all others are relative to the anchor.
+        points[:, [0, 2, 3, 4, 5, 6, 7]] += self._anchors[chosen, None]
+        points /= scale
+        points[:, [0, 2, 3, 4, 5, 6, 7]] += (x, y)
+        scores = 1 / (1 + np.exp(-logits[chosen].astype(np.float64)))
+        return _merged(scores, points)
+
+    def _show(self, image: NDArray[np.uint8], square: Square, scale: float) -> None:
+        """Draw the square of the picture on the network's canvas, black where it is beyond it."""
+        x, y, side = square
+        height, width = image.shape[:2]
+        left, top = max(0, round(x)), max(0, round(y))
+        right, bottom = min(width, round(x + side)), min(height, round(y + side))
+        self._canvas[:] = 0
+        if right <= left or bottom <= top:
+            return
+        u0, u1 = (round((edge - x) * scale) for edge in (left, right))
+        v0, v1 = (round((edge - y) * scale) for edge in (top, bottom))
+        u0, v0 = min(max(u0, 0), self._size - 1), min(max(v0, 0), self._size - 1)
+        u1, v1 = min(max(u1, u0 + 1), self._size), min(max(v1, v0 + 1), self._size)
+        part = halved(image[top:bottom, left:right], scale)
+        cv2.resize(part, (u1 - u0, v1 - v0), dst=self._canvas[v0:v1, u0:u1])
+
+
+def halved(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """The picture halved as often as `scale` leaves room for, so that what is sampled from it
+    afterwards does not alias. An eighth of the cost of `INTER_AREA` at an odd factor."""
+    while scale <= 0.5 and min(image.shape[:2]) > 1:
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2))  # type: ignore[assignment]
+        scale *= 2
+    return image
+
+
+def _merged(scores: NDArray[np.float64], points: NDArray[np.float32]) -> list[Face]:
+    """Weighted non-maximum suppression: boxes of one face are averaged, weighted by their score."""
+    low, high = points[:, 0] - points[:, 1] / 2, points[:, 0] + points[:, 1] / 2
+    area = (high - low).prod(axis=1)
+    left = np.argsort(-scores)
+    faces = []
+    while left.size:
+        best = left[0]
+        inner = np.minimum(high[best], high[left]) - np.maximum(low[best], low[left])
+        both = inner.clip(min=0).prod(axis=1)
+        same = both > SAME * (area[best] + area[left] - both)
+        same[0] = True
+        centre, size, *keypoints = np.average(
+            points[left[same]], axis=0, weights=scores[left[same]]
+        )
+        x, y = centre - size / 2
+        faces.append(
+            Face(
+                (float(x), float(y), float(size[0]), float(size[1])),
+                float(scores[best]),
+                np.array(keypoints, np.float32),
+            )
+        )
+        left = left[~same]
+    return faces
+
+
+def _distinct(faces: Sequence[Face]) -> list[Face]:
+    """Best first, without those that are a better one's double."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        if all(overlap(face.box, other.box) <= SAME for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _centres(length: float, side: float) -> list[float]:
+    """Centres of the fewest tiles that cover a length and overlap by a fifth or more."""
+    if side >= length:
+        return [length / 2]
+    tiles = max(2, math.ceil((length / side - 0.2) / 0.8))
+    return [float(x) for x in np.linspace(side / 2, length - side / 2, tiles)]
+
+
+def _square(x: float, y: float, side: float) -> Square:
+    return x - side / 2, y - side / 2, side
+
+
+def _clipped(box: Box, image: NDArray[np.uint8]) -> Box:
+    height, width = image.shape[:2]
+    left, top = min(max(box[0], 0.0), width - 1.0), min(max(box[1], 0.0), height - 1.0)
+    right, bottom = min(box[0] + box[2], width), min(box[1] + box[3], height)
+    return left, top, max(right - left, 1.0), max(bottom - top, 1.0)
+
+
+def _logit(score: float) -> float:
+    return math.log(score / (1 - score))
+
+
+# ── OpenCV's own ─────────────────────────────────────────────────────────────────────────────────
+
+
+class Haar:
+    """OpenCV's frontal cascade `alt2`: no keypoints, frontal faces only.
+
+    Its score is n / (n + 3) for n windows that agree, so that OpenCV's customary 3 make 0.5.
+
+    Raises:
+        FacesError: this OpenCV comes without cascades.
+    """
+
+    name = "haar"
+
+    LONGEST = 480
+    """Pixels that a picture's longer side is shrunk to."""
+    DOWN = 0.117
+    """Share of its height by which Haar's box lies above BlazeFace's, of which the size is the
+    same; the median of 455 faces that both found."""
+
+    def __init__(self, min_score: float) -> None:
+        folder = getattr(getattr(cv2, "data", None), "haarcascades", "")
+        file = Path(folder) / "haarcascade_frontalface_alt2.xml"
+        if not file.exists():
+            raise FacesError(
+                f"OpenCV {cv2.__version__} comes without Haar cascades; install an OpenCV older "
+                "than 5, or fetch the face model with `mien models fetch`"
+            )
+        self._cascade = cv2.CascadeClassifier(str(file))
+        self._min_score = min_score
+
+    def find(self, image: NDArray[np.uint8], thorough: bool = False) -> list[Face]:
+        small, scale = _shrunk(image, self.LONGEST)
+        grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+        boxes, votes = self._cascade.detectMultiScale2(
+            grey, scaleFactor=1.15, minNeighbors=1, minSize=(20, 20)
+        )
+        faces = []
+        for box, count in zip(boxes, votes, strict=True):
+            score = float(count / (count + 3))
+            if score >= self._min_score:
+                x, y, width, height = (float(value) / scale for value in box)
+                lower = _clipped((x, y + self.DOWN * height, width, height), image)
+                faces.append(Face(lower, score, np.full((6, 2), np.nan, np.float32)))
+        return _distinct(faces)
+
+
+class YuNet:
+    """OpenCV's `FaceDetectorYN` with a YuNet file that the operator brings.
+
+    Raises:
+        FacesError: no file is named, it is not there, or OpenCV cannot use it.
+    """
+
+    name = "yunet"
+
+    LONGEST = 640
+    """Pixels that a picture's longer side is shrunk to."""
+
+    def __init__(self, model: str | None, min_score: float) -> None:
+        if model is None:
+            raise FacesError('finder = "yunet" needs yunet_model, the path of a YuNet .onnx file')
+        file = Path(model).expanduser()
+        if not file.is_file():
+            raise FacesError(f"there is no YuNet file {file}; give yunet_model the path of one")
+        try:
+            self._detector = cv2.FaceDetectorYN.create(
+                str(file), "", (320, 320), score_threshold=min_score, nms_threshold=SAME
+            )
+            # Only a first picture shows whether the network is a YuNet.
+            self.find(np.zeros((64, 64, 3), np.uint8))
+        except cv2.error as error:
+            raise FacesError(
+                f"OpenCV cannot use {file} as a YuNet network ({_reason(error)}); give "
+                "yunet_model the path of a face_detection_yunet .onnx file"
+            ) from None
+
+    def find(self, image: NDArray[np.uint8], thorough: bool = False) -> list[Face]:
+        small, scale = _shrunk(image, self.LONGEST)
+        self._detector.setInputSize((small.shape[1], small.shape[0]))
+        _, rows = self._detector.detect(small)
+        return _distinct([self._face(row, scale, image) for row in ([] if rows is None else rows)])
+
+    @staticmethod
+    def _face(row: NDArray[np.float32], scale: float, image: NDArray[np.uint8]) -> Face:
+        """A row is the box, the eyes, the nose tip, the corners of the mouth and the score."""
+        x, y, width, height = (float(value) / scale for value in row[:4])
+        eyes, nose, mouth = np.split(row[4:14].reshape(5, 2) / scale, [2, 3])
+        ears = np.full((2, 2), np.nan)
+        keypoints = np.concatenate([eyes, nose, mouth.mean(axis=0, keepdims=True), ears])
+        box = _clipped((x, y, width, height), image)
+        return Face(box, min(max(float(row[14]), 0.0), 1.0), keypoints.astype(np.float32))
+
+
+def _shrunk(image: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], float]:
+    """The picture with its longer side at most `longest` pixels, and the scale of that."""
+    height, width = image.shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    if scale == 1:
+        return image, scale
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(halved(image, scale), size).astype(np.uint8, copy=False), scale
+
+
+def _reason(error: cv2.error) -> str:
+    lines = str(error).strip().splitlines() or ["no reason given"]
+    return lines[-1].strip()
