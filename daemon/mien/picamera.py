@@ -65,7 +65,7 @@ def _picamera2() -> ModuleType:
     # libcamera prints a dozen lines at each start.
     os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:ERROR")
     try:
-        return importlib.import_module("picamera2")
+        import picamera2
     except ModuleNotFoundError as error:
         raise CameraError(
             f"picamera2 cannot be used ({error}): `sudo apt install python3-picamera2`, and make "
@@ -73,6 +73,7 @@ def _picamera2() -> ModuleType:
         ) from None
     except Exception as error:  # an ABI that does not fit shows as ValueError, OSError …
         raise CameraError(f"picamera2 is installed but does not load: {error}") from error
+    return cast(ModuleType, picamera2)
 
 
 def _number(module: ModuleType) -> int | None:
