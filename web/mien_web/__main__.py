@@ -1,0 +1,67 @@
+"""`python -m mien_web`: the page in the foreground, on loopback."""
+
+import argparse
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import waitress
+
+from mien import config
+from mien_web import create_app
+
+SPARE_THREADS = 4
+"""Threads beside those that hold a viewer's open question."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="mien_web", description=__doc__)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the daemon's config file")
+    parser.add_argument(
+        "--port", type=int, metavar="N", help="instead of the config's; 0 takes any free one"
+    )
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = config.load(options.config)
+    except config.ConfigError as error:
+        print(error, file=sys.stderr)
+        return 78
+    host = settings.page.host
+    port = settings.page.port if options.port is None else options.port
+    try:
+        server = waitress.create_server(
+            create_app(settings),
+            host=host,
+            port=port,
+            threads=settings.page.viewers + SPARE_THREADS,
+            ident=None,
+        )
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        print(
+            f"the page cannot listen on {host}:{port}: {reason}; "
+            "choose another with --port, or port in the section [page]",
+            file=sys.stderr,
+        )
+        return 1
+    signal.signal(signal.SIGTERM, _leave)
+    print(f"Mien's page: {_address(server, host)}  (Ctrl-C stops it)", flush=True)
+    server.run()  # until Ctrl-C or SIGTERM
+    return 0
+
+
+def _leave(*_: Any) -> None:
+    raise SystemExit(0)
+
+
+def _address(server: Any, host: str) -> str:
+    listening = getattr(server, "effective_listen", None)  # of several sockets
+    port = listening[0][1] if listening else server.effective_port
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Who may ask the page, and what a browser may do with its answers.
+
+The page listens on loopback without a log-in, so the dangers are other web sites open in the same
+browser: a name that resolves to loopback (DNS rebinding), a form sent from elsewhere, a picture
+embedded elsewhere. What each header does: https://owasp.org/www-project-secure-headers/ and, for
+`Sec-Fetch-*`, https://web.dev/articles/fetch-metadata
+"""
+
+import hmac
+import secrets
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, g, request
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+COOKIE = "mien_form"
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), display-capture=()",
+}
+
+
+def protect(app: Flask) -> None:
+    """Check every request, harden every answer."""
+    app.config["MAX_CONTENT_LENGTH"] = 64 * 1024
+    app.before_request(_check_host)
+    app.before_request(_check_origin)
+    app.after_request(_harden)
+    app.jinja_env.globals["form_token"] = form_token
+
+
+def form_token() -> str:
+    """What a form sends along in the field `token`; the browser holds the same in a cookie."""
+    if "form_token" not in g:
+        g.form_token = request.cookies.get(COOKIE) or secrets.token_urlsafe(24)
+    return str(g.form_token)
+
+
+def _check_host() -> None:
+    try:
+        name = urlsplit(f"//{request.headers.get('Host', '')}").hostname
+    except ValueError:
+        name = None
+    if name not in LOOPBACK:
+        abort(403, "This page answers only at localhost, 127.0.0.1 and [::1] of its own device.")
+
+
+def _check_origin() -> None:
+    site = request.headers.get("Sec-Fetch-Site")
+    if request.method in ("GET", "HEAD"):
+        opened = request.headers.get("Sec-Fetch-Mode") == "navigate"
+        if site not in (None, "same-origin", "none") and not opened:
+            abort(403, "Another web site may not read or embed this page.")
+        return
+    origin = request.headers.get("Origin")
+    ours = site == "same-origin" if site else origin == request.host_url.rstrip("/")
+    if not ours:
+        abort(403, "This can only be done from the page itself.")
+    held, sent = request.cookies.get(COOKIE, ""), request.form.get("token", "")
+    if not held or not hmac.compare_digest(held.encode(), sent.encode()):
+        abort(403, "This form is older than the page's cookie. Load the page again, then repeat.")
+
+
+def _harden(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")
+    if "form_token" in g and request.cookies.get(COOKIE) != g.form_token:
+        response.set_cookie(COOKIE, g.form_token, httponly=True, samesite="Strict")
+    return response

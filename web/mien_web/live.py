@@ -1,0 +1,167 @@
+"""The live page: what the camera sees now, what it looks like, how the box is, and the pause."""
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+import msgspec
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from werkzeug.wrappers import Response as Answer
+
+from mien.clock import Clock
+from mien.config import Config
+from mien.control import Busy, ControlClient, ControlError, NoPicture, Picture
+from mien.events import EXPRESSIONS, Health, Live
+from mien_web import words
+
+page = Blueprint("live", __name__)
+
+WAIT = 5.0
+"""Seconds that a browser's question for the next picture may stay open."""
+GRACE = 3.0
+"""Seconds after its last answer in which a viewer keeps its place."""
+FIRST_LOOK = 0.15
+"""Seconds that the first page may wait for a frame, so that it arrives already filled in."""
+
+
+class Viewers:
+    """The browser tabs that watch; a newcomer beyond the cap never pushes one out."""
+
+    def __init__(self, most: int, clock: Clock) -> None:
+        self._most = most
+        self._clock = clock
+        self._until: dict[str, float] = {}
+        self._lock = Lock()
+
+    @contextmanager
+    def place(self, viewer: str) -> Iterator[bool]:
+        """Whether this viewer may watch; its place is kept meanwhile, and `GRACE` afterwards."""
+        now = self._clock.monotonic()
+        with self._lock:
+            self._until = {name: until for name, until in self._until.items() if until > now}
+            admitted = viewer in self._until or len(self._until) < self._most
+            if admitted:
+                self._until[viewer] = math.inf
+        try:
+            yield admitted
+        finally:
+            if admitted:
+                with self._lock:
+                    self._until[viewer] = self._clock.monotonic() + GRACE
+
+
+def control() -> ControlClient:
+    client: ControlClient = current_app.extensions["mien.control"]
+    return client
+
+
+def config() -> Config:
+    settings: Config = current_app.extensions["mien.config"]
+    return settings
+
+
+@page.get("/")
+def show() -> str:
+    health = ask_health()
+    state, said, live = first_look(health)
+    return render_template(
+        "live.html",
+        state=state,
+        said=said,
+        live=live,
+        health=health,
+        expressions=EXPRESSIONS,
+        words=words,
+    )
+
+
+def first_look(health: Health) -> tuple[str, words.Said, Live | None]:
+    """The state of the page before its script has asked for anything."""
+    state = "paused" if health.paused else "starting"
+    try:
+        picture = None if health.paused else control().preview(0, FIRST_LOOK)
+    except NoPicture as error:
+        said = words.Said(words.STATES["no-picture"].title, words.sentence(str(error)))
+        return "no-picture", said, None
+    except Busy:
+        state, picture = "busy", None
+    except ControlError:
+        state, picture = "lost", None
+    if picture is None:
+        return state, words.STATES[state], None
+    live = msgspec.json.decode(picture.live, type=Live)
+    return "live", words.headline(live), live
+
+
+@page.get("/live/picture")
+def picture() -> Response:
+    """The newest frame and, in the header `Mien-Live`, what was read in it; waits for it. Or, as
+    JSON, the state of the page in which there is none, and why."""
+    viewer = request.args.get("viewer", "")
+    after = request.args.get("after", 0, type=int)
+    if not re.fullmatch("[0-9a-f]{16}", viewer):
+        abort(400, "The viewer must be named by 16 hexadecimal digits.")
+    viewers: Viewers = current_app.extensions["mien.viewers"]
+    with viewers.place(viewer) as admitted:
+        if not admitted:
+            return _instead("busy")
+        try:
+            shown = control().preview(after, WAIT)
+            if shown is None and control().status().paused:
+                return _instead("paused")
+        except Busy:
+            return _instead("busy")
+        except NoPicture as error:
+            return _instead("paused") if ask_health().paused else _instead("no-picture", str(error))
+        except ControlError:
+            return _instead("lost")
+        return _picture(shown) if shown else _instead("no-picture", words.NOTHING_NEW)
+
+
+@page.get("/live/health")
+def health() -> str:
+    """How the box is, as a piece of the page."""
+    return render_template("health.html", health=ask_health(), words=words)
+
+
+@page.post("/live/<any(pause, resume):wish>")
+def switch(wish: str) -> Answer:
+    try:
+        control().pause() if wish == "pause" else control().resume()
+    except ControlError as error:
+        abort(502, words.sentence(str(error)))
+    return redirect(url_for("live.show"), 303)
+
+
+@page.get("/about")
+def about() -> str:
+    return render_template("about.html", config=config())
+
+
+def ask_health() -> Health:
+    try:
+        return control().status()
+    except ControlError as error:
+        return words.silent(str(error))
+
+
+def _picture(shown: Picture) -> Response:
+    headers = {"Mien-Frame": str(shown.frame), "Mien-Live": shown.live.decode("ascii")}
+    return Response(shown.jpeg, mimetype="image/jpeg", headers=headers)
+
+
+def _instead(state: str, sentence: str = "") -> Response:
+    said = words.sentence(sentence) if sentence else words.STATES[state].advice
+    body = msgspec.json.encode({"state": state, "sentence": said})
+    return Response(body, mimetype="application/json")
