@@ -280,6 +280,7 @@ class MemoryBroker:
             return
         if self._refusal is not None:
             self._tell(Refused(self._refusal))
+            self._tell(Lost("refused"))
         elif not self._reachable:
             self._tell(Unreachable("no answer"))
         else:

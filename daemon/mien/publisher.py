@@ -119,6 +119,7 @@ class Publisher:
         else:
             self._say_goodbye(deadline)
         self._broker.stop(timeout=1.0)
+        self._link = _Link.NEW
 
     def wake(self) -> None:
         """There are new rows in the outbox."""
