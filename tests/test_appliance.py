@@ -2,7 +2,6 @@
 
 import json
 import os
-import queue
 import signal
 import socket
 import subprocess
@@ -15,13 +14,13 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from mosquitto import Mosquitto  # the helper beside this file
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from mien.commands.demo import portrait
 from mien.config import default_state_dir
 from mien.control import ControlClient, ControlError
+from mosquitto import Mosquitto  # the helper beside this file
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +54,7 @@ class Box:
         try:
             yield process
         finally:
+            self.control.close()
             if process.poll() is None:
                 process.kill()
             process.communicate()
@@ -66,37 +66,44 @@ def broker() -> Iterator[Mosquitto]:
         yield running
 
 
-@contextmanager
-def subscribed(broker: Mosquitto, topic: str) -> Iterator["queue.Queue[tuple[str, bytes, bool]]"]:
-    messages: queue.Queue[tuple[str, bytes, bool]] = queue.Queue()
+class Subscriber:
+    """Everything that came on the box's topics, in order."""
 
-    def received(_client: Client, _data: Any, message: MQTTMessage) -> None:
-        messages.put((message.topic.rsplit("/", 1)[1], message.payload, message.retain))
+    def __init__(self, broker: Mosquitto) -> None:
+        self._messages: list[tuple[str, bytes]] = []
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._client.on_message = self._received
+        self._client.connect("127.0.0.1", broker.port)
+        self._client.subscribe("mien/testbox/#")
+        self._client.loop_start()
 
-    client = Client(CallbackAPIVersion.VERSION2)
-    client.on_message = received
-    client.connect("127.0.0.1", broker.port)
-    client.subscribe(topic)
-    client.loop_start()
-    try:
-        yield messages
-    finally:
-        client.disconnect()
-        client.loop_stop()
+    def _received(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        self._messages.append((message.topic.rsplit("/", 1)[1], message.payload))
+
+    def got(self, leaf: str, payload: bytes) -> None:
+        """Wait until this came."""
+        wait_for(lambda: (leaf, payload) in self._messages)
+
+    def first(self, leaf: str, **wanted: Any) -> Any:
+        """Wait for a message on this topic with these values."""
+
+        def found() -> Any:
+            told = [json.loads(payload) for name, payload in self._messages if name == leaf]
+            fit = (m for m in told if all(m[key] == value for key, value in wanted.items()))
+            return next(fit, None)
+
+        return wait_for(found)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
 
 
-def until(messages: "queue.Queue[tuple[str, bytes, bool]]", leaf: str, **wanted: Any) -> Any:
-    """The first message on this topic whose payload has these values."""
-    deadline = time.monotonic() + 30
-    while True:
-        name, payload, _ = messages.get(timeout=max(0.1, deadline - time.monotonic()))
-        if name != leaf:
-            continue
-        if not wanted:
-            return payload
-        message = json.loads(payload)
-        if all(message.get(key) == value for key, value in wanted.items()):
-            return message
+@pytest.fixture
+def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
+    running = Subscriber(broker)
+    yield running
+    running.close()
 
 
 def wait_for(what: Any, seconds: float = 20) -> Any:
@@ -111,36 +118,43 @@ def wait_for(what: Any, seconds: float = 20) -> Any:
     raise AssertionError("it did not come")
 
 
-def test_a_face_becomes_a_state_an_episode_and_a_picture(tmp_path: Path, broker: Mosquitto) -> None:
+def live_view(box: Box) -> dict[str, Any]:
+    picture = box.control.preview(-1, 5.0)
+    assert picture is not None
+    view: dict[str, Any] = json.loads(picture.live)
+    return view
+
+
+def test_a_face_becomes_a_state_an_episode_and_a_picture(
+    tmp_path: Path, broker: Mosquitto, subscriber: Subscriber
+) -> None:
     box = Box(tmp_path, broker)
-    with subscribed(broker, "mien/testbox/#") as messages, box.running(portrait()) as process:
-        assert until(messages, "availability") == b"online"
-        state = until(messages, "state", people=1)
+    with box.running(portrait()) as process:
+        subscriber.got("availability", b"online")
+        state = subscriber.first("state", people=1)
         assert state["box"] == "testbox"
         assert abs(sum(state["probabilities"].values()) - 1) < 0.01
 
         picture = wait_for(lambda: box.control.preview(-1, 5.0))
         assert picture.jpeg[:2] == b"\xff\xd8"
-        live = json.loads(picture.live)
-        assert len(live["readings"]) == 1
+        assert len(live_view(box)["readings"]) == 1
 
         metrics = box.control.metrics()
         assert "mien_frames_total" in metrics
         assert 'mien_part_ok{part="camera"} 1' in metrics
 
         # An episode goes on for as long as the picture does; pausing ends it, and says so.
-        wait_for(lambda: json.loads(box.control.preview(-1, 5.0).live)["episode_s"] or 0 > 2)
+        wait_for(lambda: (live_view(box)["episode_s"] or 0) > 1.5)
         box.control.pause()
         assert box.control.status().paused
-        episode = until(messages, "event", kind="episode")
-        assert episode["seconds"] >= 1
-        assert until(messages, "state", paused=True)["people"] == 0
+        assert subscriber.first("event", kind="episode")["seconds"] >= 1
+        assert subscriber.first("state", paused=True)["people"] == 0
         with pytest.raises(ControlError, match="paused, the camera is off"):
             box.control.preview(-1, 1.0)
 
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
-        assert until(messages, "availability") == b"offline"
+        subscriber.got("availability", b"offline")
 
     # A restart must not open the camera behind somebody's back.
     with box.running(portrait()):
@@ -204,14 +218,15 @@ def test_the_demo_serves_the_page(tmp_path: Path) -> None:
         with urlopen(f"http://127.0.0.1:{port}/") as answer:
             page = answer.read().decode()
         assert "Mien" in page
-        live = json.loads(wait_for(lambda: box.control.preview(-1, 5.0)).live)
-        assert live["note"].startswith("Demo:")
+        wait_for(lambda: box.control.preview(-1, 5.0))
+        assert live_view(box)["note"].startswith("Demo:")
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=30)
         assert process.returncode == 0
         assert f"http://localhost:{port}/" in output
         assert "Traceback" not in errors
     finally:
+        box.control.close()
         if process.poll() is None:
             process.kill()
             process.communicate()

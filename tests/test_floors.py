@@ -35,7 +35,7 @@ def test_the_pure_middle_reckons_with_numpy_alone(module: str) -> None:
     [
         ("paho", {"broker"}),
         ("picamera2", {"picamera"}),
-        ("sqlcipher3", {"store"}),
+        ("sqlcipher3", {"database"}),
         ("ai_edge_litert", {"classifier"}),
         ("tflite_runtime", {"classifier"}),
     ],

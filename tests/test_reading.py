@@ -1,12 +1,15 @@
 """`mien.reading`: from measurements to a label, or to the reason for none."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mien.commands.demo import portrait
 from mien.config import Limits
 from mien.events import EXPRESSIONS, Reading, Reason, Turn
+from mien.pictures import decode
 from mien.reading import VALENCE, Look, read, sharpness, valence, widest
 
 LIMITS = Limits()
@@ -90,12 +93,20 @@ def test_valence_lies_between_those_of_the_expressions() -> None:
         assert valence(sure) == pytest.approx(VALENCE[expression])
 
 
-def test_blur_lowers_sharpness() -> None:
-    rng = np.random.default_rng(1)
-    picture = rng.integers(0, 256, (48, 48)).astype(np.uint8)
-    row = np.ones(5) / 5
-    smeared = np.stack([np.convolve(line, row, "same") for line in picture]).astype(np.uint8)
-    assert sharpness(smeared) < 0.7 * sharpness(picture)
+def test_each_bit_of_blur_lowers_sharpness() -> None:
+    picture = decode(portrait()).mean(axis=2)[60:300, 150:390].astype(np.uint8)
+    crop = cv2.resize(picture, (48, 48), interpolation=cv2.INTER_AREA)
+    blurred = [cv2.GaussianBlur(crop, (0, 0), sigma) for sigma in (0.7, 1.5, 2.5, 4)]
+    measured = [sharpness(np.asarray(each, np.uint8)) for each in (crop, *blurred)]
+    assert measured == sorted(measured, reverse=True)
+    assert measured[0] > 0.5
+    assert measured[-1] < LIMITS.min_sharpness
+    smeared = np.asarray(cv2.blur(crop, (13, 1)), np.uint8)
+    assert sharpness(smeared) < 0.8 * measured[0]
+    assert sharpness(smeared) == sharpness(smeared.T), "the worse direction counts"
+
+
+def test_an_even_picture_has_no_detail() -> None:
     assert sharpness(np.full((48, 48), 7, np.uint8)) == 0
 
 

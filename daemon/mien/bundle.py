@@ -104,13 +104,13 @@ def load_bundle(path: Path) -> Bundle:
         if needed not in bundle.files:
             raise BundleError(f"{toml}: [files] does not name {needed}")
     for name, expected in bundle.files.items():
+        if Path(name).name != name:
+            raise BundleError(f"{toml}: [files] names {name!r}, which lies outside its bundle")
         _verify(path / name, expected)
     return bundle
 
 
 def _verify(file: Path, expected: str) -> None:
-    if file.parent.resolve() != file.resolve().parent:
-        raise BundleError(f"{file} lies outside its bundle")
     try:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:

@@ -5,7 +5,6 @@ Edge TPU; `ScriptedClassifier` answers what a test tells it to.
 """
 
 import json
-import logging
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -18,8 +17,6 @@ from numpy.typing import NDArray
 
 from mien.bundle import Bundle, BundleError, load_bundle
 from mien.events import EXPRESSIONS, Expression, MienError
-
-log = logging.getLogger(__name__)
 
 EDGETPU = "libedgetpu.so.1"
 PROBE_S = 30.0  # a first delegate load uploads firmware to the stick, which takes seconds
@@ -207,7 +204,6 @@ def open_classifier(
             return LiteRTClassifier(bundle, edgetpu=library), None
         if accelerator == "edgetpu":
             notice = f"the Edge TPU cannot be used, the CPU reads instead: {trouble}"
-            log.warning("%s", notice)
     classifier = LiteRTClassifier(bundle, threads)
     known_answer(classifier)
     return classifier, notice
