@@ -20,7 +20,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="mien_web", description=__doc__)
     parser.add_argument("--config", type=Path, metavar="FILE", help="the daemon's config file")
     parser.add_argument(
-        "--port", type=int, metavar="N", help="instead of the config's; 0 takes any free one"
+        "--port", type=_port, metavar="N", help="instead of the config's; 0 takes any free one"
     )
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -39,10 +39,9 @@ def main() -> int:
             threads=settings.page.viewers + SPARE_THREADS,
             ident=None,
         )
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
         print(
-            f"the page cannot listen on {host}:{port}: {reason}; "
+            f"the page cannot listen on {host}:{port}: {error.strerror or error}; "
             "choose another with --port, or port in the section [page]",
             file=sys.stderr,
         )
@@ -51,6 +50,12 @@ def main() -> int:
     print(f"Mien's page: {_address(server, host)}  (Ctrl-C stops it)", flush=True)
     server.run()  # until Ctrl-C or SIGTERM
     return 0
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 65535, not {text!r}")
+    return int(text)
 
 
 def _leave(*_: Any) -> None:
