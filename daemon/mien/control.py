@@ -430,7 +430,7 @@ class ScriptedDaemon:
             raise Busy("as many viewers look as may; close the page elsewhere")
         try:
             with self._changed:
-                self._changed.wait_for(lambda: self._new(after), timeout)
+                self._changed.wait_for(lambda: self._new(after) or self.health.paused, timeout)
                 return self._new(after)
         finally:
             self._free.release()
