@@ -81,7 +81,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
     yield bench
     bench.broker.accept()
-    bench.publisher.stop(2.0)
+    bench.publisher.stop(0.2)
     bench.store.close()
     assert bench.failures == []
 

@@ -26,7 +26,7 @@ from mien.store import EpisodeRow, SecondReading, Store, StoreError
 
 EVER = (-1e11, 1e11)
 SMALL = config.Store(min_free_mb=1)
-HYPOTHESIS = settings(deadline=None, max_examples=40)
+HYPOTHESIS = settings(deadline=None, max_examples=25)
 
 Opener = Callable[..., Store]
 
@@ -544,6 +544,15 @@ def went_on(store: Store, clock: ManualClock, stored: list[EpisodeRow]) -> None:
     waiting = [row.episode for row in store.outbox_batch(100_000)]
     assert waiting == [*stored, last]
     assert store.notice is None
+
+
+def test_a_state_folder_that_vanished_is_told(
+    opened: Opener, clock: ManualClock, tmp_path: Path
+) -> None:
+    store = opened(tmp_path / "state")
+    shutil.rmtree(tmp_path / "state")
+    with pytest.raises(StoreError, match=r"No such file.*Is its disk still there\?"):
+        store.add([reading(clock.stamp())])
 
 
 # ── a damaged file ───────────────────────────────────────────────────────────────────────────

@@ -172,8 +172,15 @@ class Database:
 
 
 def free_mb(path: Path) -> int:
-    """Free space on the disk of a file, in MB."""
-    return shutil.disk_usage(path.parent).free // 1_000_000
+    """Free space on the disk of a file, in MB.
+
+    Raises:
+        StoreError: the folder is gone.
+    """
+    try:
+        return shutil.disk_usage(path.parent).free // 1_000_000
+    except OSError as error:
+        raise StoreError(f"Cannot use {path.parent}: {error}. Is its disk still there?") from None
 
 
 def key(state_dir: Path, *, make: bool) -> str:
