@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mien.crop import crop
-from mien.faces import open_finder
-from mien.pose import turn
 
 from bench import appliance, scene
 from mien.bundle import load_bundle, shipped_bundle
 from mien.camera import Frame
 from mien.classifier import open_classifier, probabilities
 from mien.config import Config
+from mien.crop import crop
+from mien.faces import open_finder
 from mien.pipeline import Pipeline
+from mien.pose import turn
 from mien.reading import look
 
 TURNS = 300

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from mien.faces import Face
 from numpy.typing import NDArray
 
 from mien.bundle import Bundle, Calibration, Input, Thresholds
@@ -13,6 +12,7 @@ from mien.camera import Frame
 from mien.classifier import ScriptedClassifier
 from mien.config import Config, Limits, Seat
 from mien.events import EXPRESSIONS, Episode, Expression
+from mien.faces import Face
 from mien.pipeline import Pipeline
 
 BUNDLE = Bundle(

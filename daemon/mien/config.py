@@ -90,10 +90,12 @@ class Limits(Struct, frozen=True):
 
 
 class Smoothing(Struct, frozen=True):
-    window_s: Annotated[float, _doc("time constant of the average, seconds", ge=0, le=30)] = 1.0
+    window_s: Annotated[float, _doc("time constant of the average, seconds", ge=0, le=30)] = 0.5
     enter: Annotated[float, _doc("smoothed probability that begins an episode", gt=0, le=1)] = 0.5
     leave: Annotated[float, _doc("smoothed probability that ends it", ge=0, lt=1)] = 0.35
-    min_dwell_s: Annotated[float, _doc("shortest episode, seconds", ge=0, le=60)] = 1.0
+    # Expressions on faces last from half a second to four (D. Matsumoto and H. S. Hwang, "Evidence
+    # for training the ability to read microexpressions", Motivation and Emotion 35, 2011).
+    min_dwell_s: Annotated[float, _doc("shortest episode, seconds", ge=0, le=60)] = 0.5
     max_gap_s: Annotated[float, _doc("unread time that ends an episode", ge=0.1, le=60)] = 2.0
 
 

@@ -16,7 +16,7 @@ from mien.store import EpisodeRow, SecondReading, Store, StoreError
 
 log = logging.getLogger(__name__)
 
-FLUSH_S = 5.0  # readings are written together: a transaction a second would wear the card out
+FLUSH_S = 10.0  # readings are written together: a transaction a second would wear the card out
 PENDING = 3600
 """Rows that wait for a full disk to have room again; beyond that the oldest readings go."""
 
