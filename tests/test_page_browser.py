@@ -199,6 +199,11 @@ def test_it_follows_what_happens_in_the_seat(visit: Visit, box: Box) -> None:
     expect(page.locator("#pill")).to_have_text("Live")
     assert pixel_sum(page) > 0
 
+    unmeasured = msgspec.structs.replace(READING, turn=Turn(0, 0, 0))
+    box.live = msgspec.structs.replace(HAPPY, readings=[unmeasured])
+    expect(page.locator("#head")).to_have_text("–")
+    expect(page.locator("#overlay .nose")).to_have_count(0)
+
     box.live = DARK
     expect(title).to_have_text("Cannot tell: too dark")
     expect(page.locator("#advice")).to_contain_text("Light the face from the front")

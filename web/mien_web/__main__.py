@@ -24,6 +24,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a burst that waits is no news
     try:
         settings = config.load(options.config)
     except config.ConfigError as error:

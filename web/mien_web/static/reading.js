@@ -1,5 +1,7 @@
 // The words and bars beside the picture. All wording comes from the server, in `data-words`.
 
+import { measured } from "./stage.js";
+
 const CALM = 300; // ms between two changes of the figures: faster is unrest, not news
 const QUIET = 8000; // ms between two sentences for a screen reader
 const STRAIGHT = 12; // degrees of turn that count as straight on
@@ -81,7 +83,7 @@ export class Reading {
     const facing = live?.facing_share ?? null;
     fact(this.find("facing"), facing !== null && `${Math.round(100 * facing)} %`, "of the last minute");
     const alone = live?.readings.length === 1 ? live.readings[0].turn : null;
-    fact(this.find("head"), alone && turned(alone), "");
+    fact(this.find("head"), alone && measured(alone) && turned(alone), "");
     fact(this.find("people"), live && String(live.readings.length), "");
   }
 }

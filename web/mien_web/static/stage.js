@@ -30,6 +30,11 @@ export class Stage {
   }
 }
 
+/** Three zeros are the answer of a face finder that sees no turn (see mien.pose.turn). */
+export function measured({ yaw, pitch, roll }) {
+  return yaw !== 0 || pitch !== 0 || roll !== 0;
+}
+
 function drawn(reading) {
   const [x, y, w, h] = reading.box;
   const kind = reading.label ? "read" : "unread";
@@ -40,6 +45,12 @@ function drawn(reading) {
   const box = corner(x, y, 1, 1) + corner(x + w, y, -1, 1)
     + corner(x, y + h, 1, -1) + corner(x + w, y + h, -1, -1);
 
+  const frame = [
+    element("path", { class: "box halo", d: box }),
+    element("path", { class: `box ${kind}`, d: box }),
+  ];
+  if (!measured(reading.turn)) return frame;
+
   // Seen from the front, a nose of half a face's width would end here.
   const radians = Math.PI / 180;
   const fromX = x + w / 2;
@@ -47,8 +58,7 @@ function drawn(reading) {
   const toX = fromX + (w / 2) * Math.sin(reading.turn.yaw * radians);
   const toY = fromY - (w / 2) * Math.sin(reading.turn.pitch * radians);
   return [
-    element("path", { class: `box halo`, d: box }),
-    element("path", { class: `box ${kind}`, d: box }),
+    ...frame,
     element("path", { class: "nose", d: `M${fromX} ${fromY}L${toX} ${toY}` }),
     element("circle", { class: "tip", cx: toX, cy: toY, r: Math.max(3, w * 0.025) }),
   ];
