@@ -3,13 +3,16 @@
 #   make test    set up, then every test, with a real broker and a real browser
 #   make check   ruff, mypy and the fast tests, before each commit
 #   make bench   what is fast and what it costs, as a table and bench/results.json
+#   make workshop  set up what trains and quantises a network, in a virtual environment of its own
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# TensorFlow has its own ideas about NumPy, and half a gigabyte: not in the box's environment.
+WORKSHOP ?= $(VENV)-convert
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test check bench format clean
+.PHONY: help setup setup-dev workshop run test check bench format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -35,12 +38,22 @@ $(DEV_STAMP): pyproject.toml $(RUN_STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+$(WORKSHOP)/.installed: pyproject.toml
+	@PYTHON="$(PYTHON)" VENV="$(WORKSHOP)" sh tests/setup.sh venv
+	@echo "mien: installing TensorFlow and Keras into $(WORKSHOP), about half a gigabyte"
+	@$(WORKSHOP)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[convert]' pytest pytest-timeout hypothesis
+	@touch $@
+
+workshop: $(WORKSHOP)/.installed
+
 run: setup
 	@$(BIN)/python -m mien demo
 
-test: setup-dev
+test: setup-dev workshop
 	@sh tests/setup.sh system
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --ignore tests/test_convert_path.py
+	@$(WORKSHOP)/bin/python -m pytest tests/test_convert_path.py
 
 check: setup-dev
 	@$(BIN)/ruff format --check --quiet .
@@ -57,4 +70,4 @@ format: setup-dev
 	@$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(WORKSHOP) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

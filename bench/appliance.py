@@ -62,7 +62,10 @@ def measure(clip: Path, folder: Path) -> dict[str, float]:
     broker_port, page_port = _free_port(), _free_port()
     python = [sys.executable, "-m"]
     common = ["--config", str(config)]
-    with _running([_mosquitto(), "-p", str(broker_port)], broker_port):
+    broker = folder / "mosquitto.conf"
+    # As `firmware_config` has it: Nagle's algorithm would hold small messages back for 40 ms.
+    broker.write_text(f"listener {broker_port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n")
+    with _running([_mosquitto(), "-c", str(broker)], broker_port):
         subscriber = _Subscriber(broker_port)
         began = time.time()
         daemon_command = [*python, "mien", "run", *common, "--source", str(clip)]
