@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -55,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
         broker = [sys.executable, "-m", "mien.commands.demo", str(broker_port)]
         page = [sys.executable, "-m", "mien_web", "--port", str(page_port)]
         page += ["--config", str(args.config)] if args.config else []
-        _child(running, broker, "broker", broker_port)
-        _child(running, page, "page", page_port)
+        _child(running, broker, "broker")
+        _child(running, page, "page")
         print(f"mien: the page is at     http://localhost:{page_port}/")
         print(f"mien: MQTT events are at localhost:{broker_port}, topic mien/#")
         print(f"mien: follow them with   mien events --broker localhost:{broker_port}")
@@ -106,29 +105,22 @@ def _free_port(wanted: int) -> int:
     raise MienError("no port is free on this machine")
 
 
-def _child(running: ExitStack, command: list[str], name: str, port: int) -> None:
-    """Start a process that dies with this one, and wait until it answers at `port`."""
-    child = subprocess.Popen(command, preexec_fn=_die_with_parent)
+def _child(running: ExitStack, command: list[str], name: str) -> None:
+    """Start a process that dies with this one, and wait for the line by which it says it is up."""
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=_die_with_parent)
     running.callback(_end, child)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if child.poll() is not None:
-            raise MienError(f"the {name} ended at once (exit {child.returncode}); see above")
-        with socket.socket() as probe:
-            probe.settimeout(0.2)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise MienError(f"the {name} does not answer at port {port}")
+    assert child.stdout is not None
+    if not child.stdout.readline():
+        raise MienError(f"the {name} ended at once (exit {child.wait()}); it says why above")
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()
-    try:
-        child.wait(5)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+    with child:  # closes its pipe
+        child.terminate()
+        try:
+            child.wait(5)
+        except subprocess.TimeoutExpired:
+            child.kill()
 
 
 def _die_with_parent() -> None:
@@ -150,6 +142,7 @@ async def _broker(port: int) -> None:
         }
     )
     await broker.start()
+    print("ready", flush=True)
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     await stopped.wait()
