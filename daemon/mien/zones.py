@@ -38,4 +38,5 @@ class Zones:
 def _corners(polygon: Polygon, width: int, height: int) -> NDArray[np.int32]:
     """Fractions of the picture's sides → whole pixels; 0 is the first pixel, 1 the last."""
     last = np.array([width - 1, height - 1], np.float64)
-    return np.rint(np.array(polygon, np.float64) * last).astype(np.int32)
+    corners: NDArray[np.float64] = np.array(polygon, np.float64) * last
+    return np.rint(corners).astype(np.int32)
