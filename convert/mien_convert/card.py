@@ -77,23 +77,22 @@ Below a confidence of {threshold} the answer is "cannot tell". That leaves
 |---|---|---|
 {rows}
 
-People agree with the labels of FER-2013 in about 65 % of its pictures.
+People agreed with the labels of FER-2013 in 65 ± 5 % of its pictures (Goodfellow et al. 2013).
 
 ## Groups not tested
 
 FER-2013 says nothing of age, sex, skin colour, culture or illness, so nothing is known of how the
 errors fall among them. Faces with facial palsy, Parkinson's disease, after surgery or with a beard,
-glasses, a veil or a mask were not looked at apart. Posed faces of actors are frequent in the data;
-quiet faces in daily life are rare.
+glasses, a veil or a mask were not looked at apart. The pictures were found by emotion words, so the
+quiet faces of daily life are likely too few.
 
 ## Known failures
 
 - {weakest.capitalize()} is the expression it misses most.
 - The commonest mistakes: {pairs}.
-- Speaking, chewing and yawning look like expressions.
-- Faces smaller than the crop, turned away, blurred, dim or half covered are read worse; the box's
-  quality figure leaves out the worst of them.
-- A crop framed otherwise than FER-2013's shifts the answers.
+- Not measured, but to be expected: speaking, chewing and yawning look like expressions; faces
+  smaller than the crop, turned away, blurred, dim or half covered are read worse; a crop framed
+  otherwise than FER-2013's shifts the answers.
 """
 
 
