@@ -34,6 +34,7 @@ EMPTY = Said("No one in the seat", "Reading begins when a face comes into view."
 SETTLING = Said("One moment", "A face is in view; a steady look takes a second or two to read.")
 STATES = {
     "starting": Said("Looking …", "The first picture is on its way."),
+    "closing": Said("Closing the camera …", "The picture is gone already."),
     "paused": Said("Paused – the camera is off", "Nothing is seen, read or kept until you resume."),
     "no-picture": Said("No picture from the camera", "It is tried again by itself."),
     "busy": Said("Other screens are watching", "Close the page on one of them to see it here."),
@@ -47,6 +48,7 @@ NOTHING_NEW = "The camera has sent nothing new for some seconds"
 PILLS = {
     "starting": "Starting",
     "live": "Live",
+    "closing": "Pausing",
     "paused": "Paused",
     "no-picture": "No picture",
     "busy": "Full",

@@ -22,6 +22,7 @@ const viewer = sessionStorage.viewer ??= [...crypto.getRandomValues(new Uint8Arr
   .map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 let nudge = () => {};
+let lastFlip = Promise.resolve();
 
 /** Wait, or go on at once when somebody calls `nudge`. */
 function wait(ms) {
@@ -52,12 +53,15 @@ function leave(state, sentence) {
 }
 
 async function once(after) {
+  const press = lastFlip;
   const response = await fetch(`${health.dataset.picture}?after=${after}&viewer=${viewer}`, {
     signal: AbortSignal.timeout(PATIENCE),
   });
   if (response.headers.has("Mien-Live")) {
     const live = JSON.parse(response.headers.get("Mien-Live"));
-    await stage.show(await response.blob(), live);
+    const picture = await createImageBitmap(await response.blob());
+    if (press !== lastFlip) return 0; // asked before the button was pressed: not to be shown
+    stage.show(picture, live);
     enter("live");
     reading.show(live);
     note.hidden = !live.note;
@@ -65,6 +69,7 @@ async function once(after) {
     return live.frame;
   }
   const said = await response.json();
+  if (press !== lastFlip) return 0;
   leave(said.state, said.sentence);
   await wait(AGAIN);
   return 0;
@@ -73,6 +78,7 @@ async function once(after) {
 async function watch() {
   for (let after = 0; ;) {
     if (document.hidden) await wait(2 ** 30); // nobody looks: no picture is made
+    await lastFlip;
     try {
       after = await once(after);
     } catch {
@@ -107,13 +113,12 @@ async function watchHealth() {
   }
 }
 
-async function flip() {
-  const pausing = form.action.endsWith("pause");
+async function flip(action) {
+  const pausing = action.endsWith("pause");
   trouble.textContent = "";
-  button.setAttribute("aria-busy", "true");
-  if (pausing) stage.clear(); // at once, before the service has answered
+  leave(pausing ? "closing" : "starting"); // the picture goes at once, before the service answers
   try {
-    const response = await fetch(form.action, {
+    const response = await fetch(action, {
       method: "POST",
       body: new URLSearchParams(new FormData(form)),
       redirect: "manual",
@@ -121,7 +126,6 @@ async function flip() {
     });
     if (response.type === "opaqueredirect") {
       if (pausing) leave("paused");
-      else leave("starting");
     } else {
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       trouble.textContent = page.querySelector("main p")?.textContent ?? "That did not work.";
@@ -129,13 +133,14 @@ async function flip() {
   } catch {
     trouble.textContent = "The page did not get through to the box. Try again.";
   }
-  button.removeAttribute("aria-busy");
-  nudge();
 }
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (!button.hasAttribute("aria-busy")) flip();
+  // What the button said when it was pressed counts: a double tap on Pause pauses twice.
+  const { action } = form;
+  lastFlip = lastFlip.then(() => flip(action));
+  nudge();
 });
 
 document.addEventListener("keydown", (event) => {

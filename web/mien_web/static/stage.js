@@ -9,9 +9,8 @@ export class Stage {
     this.pen = canvas.getContext("2d", { alpha: false });
   }
 
-  /** Draw a JPEG (Blob) and the readings made in that very frame. */
-  async show(jpeg, live) {
-    const picture = await createImageBitmap(jpeg);
+  /** Draw a picture (ImageBitmap) and the readings made in that very frame. */
+  show(picture, live) {
     if (this.canvas.width !== picture.width || this.canvas.height !== picture.height) {
       this.canvas.width = picture.width;
       this.canvas.height = picture.height;
