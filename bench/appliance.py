@@ -64,7 +64,9 @@ def measure(clip: Path, folder: Path) -> dict[str, float]:
     common = ["--config", str(config)]
     broker = folder / "mosquitto.conf"
     # As `firmware_config` has it: Nagle's algorithm would hold small messages back for 40 ms.
-    broker.write_text(f"listener {broker_port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n")
+    broker.write_text(
+        f"listener {broker_port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
+    )
     with _running([_mosquitto(), "-c", str(broker)], broker_port):
         subscriber = _Subscriber(broker_port)
         began = time.time()
