@@ -8,7 +8,7 @@ import pytest
 
 from mien import facemodel
 from mien.config import default_state_dir
-from mien.facemodel import FULL_RANGE, SHORT_RANGE, WHEEL, FacesError
+from mien.facemodel import FULL_RANGE, SHORT_RANGE, WHEEL, WIDE, FacesError
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,7 @@ def test_licence_and_attribution_lie_beside_the_networks(fetched: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {
         FULL_RANGE,
         SHORT_RANGE,
+        WIDE,
         "LICENSE",
         "ATTRIBUTION",
     }
@@ -64,7 +65,7 @@ def test_a_second_fetch_does_nothing_and_needs_no_network(models: Path, offline:
     assert "already" in said[0]
 
 
-@pytest.mark.parametrize("network", [FULL_RANGE, SHORT_RANGE])
+@pytest.mark.parametrize("network", [FULL_RANGE, SHORT_RANGE, WIDE])
 def test_a_damaged_file_is_told(models: Path, network: str) -> None:
     file = facemodel.path(models, network)
     content = bytearray(file.read_bytes())

@@ -129,6 +129,16 @@ def test_a_face_is_found_where_it_is_at_every_size(
     check(face, known, matrix)
 
 
+@pytest.mark.parametrize("size", [(640, 480), (720, 1280), (900, 900), (1500, 1000), (2000, 500)])
+def test_every_shape_of_picture(
+    finder: BlazeFace, portrait: Picture, known: Face, size: tuple[int, int]
+) -> None:
+    width, height = size
+    image, matrix = hang(portrait, known, room(width, height), width * 0.4, height * 0.45, 150)
+    (face,) = finder.find(image)
+    check(face, known, matrix)
+
+
 @pytest.mark.parametrize("tilt", [-25, -10, 10, 25])
 def test_a_tilted_face(finder: BlazeFace, portrait: Picture, known: Face, tilt: int) -> None:
     image, matrix = hang(portrait, known, room(), 600, 330, 180, tilt)

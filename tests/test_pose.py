@@ -23,7 +23,8 @@ def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
     tilt = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
     swing = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
     nod = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]])
-    return tilt @ swing @ nod
+    turned: NDArray[np.float64] = tilt @ swing @ nod
+    return turned
 
 
 def project(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from mien.config import Polygon, Seat
 from mien.zones import Zones
@@ -13,7 +14,7 @@ RIGHT: Polygon = [(0.5, 0), (1, 0), (1, 1), (0.5, 1)]
 WHOLE: Polygon = [(0, 0), (1, 0), (1, 1), (0, 1)]
 
 
-def picture(width: int = 201, height: int = 101) -> np.ndarray:
+def picture(width: int = 201, height: int = 101) -> NDArray[np.uint8]:
     return np.random.default_rng(1).integers(1, 256, (height, width, 3)).astype(np.uint8)
 
 

@@ -7,7 +7,7 @@ cell's corner, and its landmarks lie at `LANDMARKS`, in pixels from that corner.
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import log
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def _bytes(field: int, value: bytes) -> bytes:
     return _varint(field << 3 | 2) + _varint(len(value)) + value
 
 
-def _tensor(name: str, shape: Iterable[int], values: list[float], kind: int = FLOAT) -> bytes:
+def _tensor(name: str, shape: Iterable[int], values: Sequence[float], kind: int = FLOAT) -> bytes:
     raw = struct.pack(f"<{len(values)}{'f' if kind == FLOAT else 'q'}", *values)
     dims = b"".join(_number(1, length) for length in shape)
     return dims + _number(2, kind) + _bytes(8, name.encode()) + _bytes(9, raw)

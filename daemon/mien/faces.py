@@ -29,8 +29,11 @@ SAME = 0.3
 
 Box = tuple[float, float, float, float]
 """x, y of the upper left corner, width, height, in pixels."""
-Square = tuple[float, float, float]
-"""x, y of the upper left corner and side, in pixels; it may reach beyond the picture."""
+Span = tuple[int, int]
+"""First pixel and the one after the last."""
+Region = tuple[float, float, float]
+"""x, y of the middle and width, in pixels; its height follows from the network's own. It may reach
+beyond the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +121,14 @@ class BlazeFace:
         self, models_dir: Path, min_score: float, *, far: bool = False, threads: int = 1
     ) -> None:
         facemodel.verify(models_dir)
+
+        def network(file: str, layers: list[tuple[int, int]]) -> _Network:
+            return _Network(facemodel.path(models_dir, file), layers, threads)
+
         try:
-            self._full_range = _Network(
-                facemodel.path(models_dir, facemodel.FULL_RANGE), [(4, 1)], threads
-            )
-            self._short_range = _Network(
-                facemodel.path(models_dir, facemodel.SHORT_RANGE), [(8, 2), (16, 6)], threads
-            )
+            self._full_range = network(facemodel.FULL_RANGE, [(4, 1)])
+            self._full_range_wide = network(facemodel.WIDE, [(4, 1)])
+            self._short_range = network(facemodel.SHORT_RANGE, [(8, 2), (16, 6)])
         except ClassifierError as error:
             raise FacesError(str(error)) from None
         self._min_score = min_score
@@ -137,8 +141,8 @@ class BlazeFace:
         faces = self._decide(image, self._propose(image, whole))
         if not faces:
             # A face that fills the picture is too big for the full-range network.
-            square = _square(width / 2, height / 2, longer / self.CLOSE_UP)
-            close_ups = self._short_range.look(image, square, self.PROPOSE_CLOSE_UP)
+            region = (width / 2, height / 2, longer / self.CLOSE_UP)
+            close_ups = self._short_range.look(image, region, self.PROPOSE_CLOSE_UP)
             faces = self._decide(image, close_ups)
         if not faces and thorough:
             faces = self._decide(image, self._propose(image, 0.57 * longer))
@@ -147,11 +151,13 @@ class BlazeFace:
     def _propose(self, image: NDArray[np.uint8], side: float) -> list[Face]:
         """What the full-range network sees in overlapping tiles of `side` pixels."""
         height, width = image.shape[:2]
+        wide = side >= width >= 1.5 * height
+        network = self._full_range_wide if wide else self._full_range
         return [
             face
-            for x in _centres(width, side)
-            for y in _centres(height, side)
-            for face in self._full_range.look(image, _square(x, y, side), self.PROPOSE)
+            for x in _middles(width, side)
+            for y in _middles(height, side)
+            for face in network.look(image, (x, y, side), self.PROPOSE)
         ]
 
     def _decide(self, image: NDArray[np.uint8], proposals: Sequence[Face]) -> list[Face]:
@@ -160,8 +166,8 @@ class BlazeFace:
         for proposal in _distinct(proposals)[: self.MAX_CLOSE_LOOKS]:
             x, y, width, height = proposal.box
             side = max(width, height) / self.CLOSE_LOOK
-            square = _square(x + width / 2, y + height / 2, side)
-            for face in self._short_range.look(image, square, self.PROPOSE):
+            region = (x + width / 2, y + height / 2, side)
+            for face in self._short_range.look(image, region, self.PROPOSE):
                 if overlap(face.box, proposal.box) > SAME:
                     odds = _logit(face.score) + 0.5 * _logit(proposal.score) - self.DOUBT
                     score = 1 / (1 + math.exp(-odds))
@@ -185,25 +191,25 @@ class _Network:
         self._interpreter = interpreter(path, threads)
         given = self._interpreter.get_input_details()[0]
         self._input = given["index"]
-        self._size = int(given["shape"][1])
+        self._rows, self._columns = (int(length) for length in given["shape"][1:3])
         outputs = {
             int(out["shape"][-1]): out["index"] for out in self._interpreter.get_output_details()
         }
         self._boxes, self._scores = outputs[16], outputs[1]
         self._anchors = np.concatenate([self._grid(*layer) for layer in layers])
-        self._canvas = np.zeros((self._size, self._size, 3), np.uint8)
+        self._canvas = np.zeros((self._rows, self._columns, 3), np.uint8)
 
     def _grid(self, stride: int, anchors: int) -> NDArray[np.float32]:
-        """Centres of a layer's anchors, [n, 2], pixels of the network's picture."""
-        y, x = np.mgrid[: self._size // stride, : self._size // stride]
-        centres = (np.stack([x, y], axis=-1).reshape(-1, 2) + 0.5) * stride
-        return np.repeat(centres, anchors, axis=0).astype(np.float32)
+        """Middles of a layer's anchors, [n, 2], pixels of the network's picture."""
+        y, x = np.mgrid[: self._rows // stride, : self._columns // stride]
+        middles = (np.stack([x, y], axis=-1).reshape(-1, 2) + 0.5) * stride
+        return np.repeat(middles, anchors, axis=0).astype(np.float32)
 
-    def look(self, image: NDArray[np.uint8], square: Square, min_score: float) -> list[Face]:
-        """Faces in a square of the picture, in pixels of the picture, best first."""
-        x, y, side = square
-        scale = self._size / side
-        self._show(image, square, scale)
+    def look(self, image: NDArray[np.uint8], region: Region, min_score: float) -> list[Face]:
+        """Faces in a region of the picture, in pixels of the picture, best first."""
+        scale = self._columns / region[2]
+        corner = (region[0] - self._columns / scale / 2, region[1] - self._rows / scale / 2)
+        self._show(image, corner, scale)
         rgb = cv2.cvtColor(self._canvas, cv2.COLOR_BGR2RGB)
         tensor = np.multiply(rgb[None], 1 / 127.5, dtype=np.float32)
         tensor -= 1
@@ -217,25 +223,29 @@ class _Network:
         # Of the eight points the second is width and height; all others are relative to the anchor.
         points[:, [0, 2, 3, 4, 5, 6, 7]] += self._anchors[chosen, None]
         points /= scale
-        points[:, [0, 2, 3, 4, 5, 6, 7]] += (x, y)
+        points[:, [0, 2, 3, 4, 5, 6, 7]] += corner
         scores = 1 / (1 + np.exp(-logits[chosen].astype(np.float64)))
         return _merged(scores, points)
 
-    def _show(self, image: NDArray[np.uint8], square: Square, scale: float) -> None:
-        """Draw the square of the picture on the network's canvas, black where it is beyond it."""
-        x, y, side = square
-        height, width = image.shape[:2]
-        left, top = max(0, round(x)), max(0, round(y))
-        right, bottom = min(width, round(x + side)), min(height, round(y + side))
+    def _show(self, image: NDArray[np.uint8], corner: tuple[float, float], scale: float) -> None:
+        """Draw the region on the network's canvas, black where it is beyond the picture."""
         self._canvas[:] = 0
-        if right <= left or bottom <= top:
-            return
-        u0, u1 = (round((edge - x) * scale) for edge in (left, right))
-        v0, v1 = (round((edge - y) * scale) for edge in (top, bottom))
-        u0, v0 = min(max(u0, 0), self._size - 1), min(max(v0, 0), self._size - 1)
-        u1, v1 = min(max(u1, u0 + 1), self._size), min(max(v1, v0 + 1), self._size)
+        height, width = image.shape[:2]
+        (left, right), (u0, u1) = _drawn(corner[0], self._columns, scale, width)
+        (top, bottom), (v0, v1) = _drawn(corner[1], self._rows, scale, height)
         part, _ = halved(image[top:bottom, left:right], scale)
         cv2.resize(part, (u1 - u0, v1 - v0), dst=self._canvas[v0:v1, u0:u1])
+
+
+def _drawn(start: float, cells: int, scale: float, length: int) -> tuple[Span, Span]:
+    """Along one side: from which to which pixel of the picture, from which to which of the canvas.
+
+    At least one pixel of each, so that a region beyond the picture shows its edge.
+    """
+    first = min(max(round(start), 0), length - 1)
+    last = min(max(round(start + cells / scale), first + 1), length)
+    u = min(max(round((first - start) * scale), 0), cells - 1)
+    return (first, last), (u, min(max(round((last - start) * scale), u + 1), cells))
 
 
 def halved(image: NDArray[np.uint8], scale: float) -> tuple[NDArray[np.uint8], int]:
@@ -289,16 +299,12 @@ def _distinct(faces: Sequence[Face]) -> list[Face]:
     return kept
 
 
-def _centres(length: float, side: float) -> list[float]:
-    """Centres of the fewest tiles that cover a length and overlap by a fifth or more."""
+def _middles(length: float, side: float) -> list[float]:
+    """Of the fewest tiles that cover a length and overlap by a fifth or more."""
     if side >= length:
         return [length / 2]
     tiles = max(2, math.ceil((length / side - 0.2) / 0.8))
     return [float(x) for x in np.linspace(side / 2, length - side / 2, tiles)]
-
-
-def _square(x: float, y: float, side: float) -> Square:
-    return x - side / 2, y - side / 2, side
 
 
 def _clipped(box: Box, image: NDArray[np.uint8]) -> Box:
