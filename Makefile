@@ -22,7 +22,9 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 
 setup: $(RUN_STAMP)
-setup-dev: $(DEV_STAMP)
+	@$(BIN)/python -m mien models fetch
+
+setup-dev: setup $(DEV_STAMP)
 
 $(BIN)/python:
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh tests/setup.sh venv
@@ -30,7 +32,6 @@ $(BIN)/python:
 $(RUN_STAMP): pyproject.toml | $(BIN)/python
 	@echo "mien: installing the box and its demo into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
-	@$(BIN)/python -m mien models fetch
 	@touch $@
 
 $(DEV_STAMP): pyproject.toml $(RUN_STAMP)
