@@ -49,7 +49,11 @@ def _face_model(folder: Any) -> dict[str, str]:
         facemodel.verify(folder)
     except MienError as error:
         return {**entry, "status": "failed", "text": str(error)}
-    return {**entry, "status": "ok", "text": "BlazeFace, full-range and short-range, hashes verified"}
+    return {
+        **entry,
+        "status": "ok",
+        "text": "BlazeFace, full-range and short-range, hashes verified",
+    }
 
 
 def _bundle(path: Any) -> dict[str, str]:
