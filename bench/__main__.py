@@ -5,6 +5,7 @@ by turn: a 256×256 matrix product of NumPy's. Compare ratios between runs, not 
 """
 
 import json
+import os
 import platform
 import statistics
 import sys
@@ -13,6 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the baseline's, which would spin in between
 
 import numpy as np
 

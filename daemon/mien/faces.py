@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -70,6 +71,7 @@ def open_finder(
     Raises:
         FacesError: the finder that was asked for by name cannot be opened, or none at all.
     """
+    cv2.setNumThreads(threads)  # a second thread for a small picture only costs
     if config.finder == "yunet":
         return YuNet(config.yunet_model, config.min_score), None
     if config.finder == "haar":
@@ -121,18 +123,27 @@ class BlazeFace:
         self, models_dir: Path, min_score: float, *, far: bool = False, threads: int = 1
     ) -> None:
         facemodel.verify(models_dir)
-
-        def network(file: str, layers: list[tuple[int, int]]) -> _Network:
-            return _Network(facemodel.path(models_dir, file), layers, threads)
-
-        try:
-            self._full_range = network(facemodel.FULL_RANGE, [(4, 1)])
-            self._full_range_wide = network(facemodel.WIDE, [(4, 1)])
-            self._short_range = network(facemodel.SHORT_RANGE, [(8, 2), (16, 6)])
-        except ClassifierError as error:
-            raise FacesError(str(error)) from None
+        self._models_dir = models_dir
+        self._threads = threads
         self._min_score = min_score
         self._far = far
+        self._short_range = self._network(facemodel.SHORT_RANGE, [(8, 2), (16, 6)])
+
+    # A camera needs one of these two, and each takes ten megabytes: opened when it is needed.
+
+    @cached_property
+    def _full_range(self) -> "_Network":
+        return self._network(facemodel.FULL_RANGE, [(4, 1)])
+
+    @cached_property
+    def _full_range_wide(self) -> "_Network":
+        return self._network(facemodel.WIDE, [(4, 1)])
+
+    def _network(self, file: str, layers: list[tuple[int, int]]) -> "_Network":
+        try:
+            return _Network(facemodel.path(self._models_dir, file), layers, self._threads)
+        except ClassifierError as error:
+            raise FacesError(str(error)) from None
 
     def find(self, image: NDArray[np.uint8], thorough: bool = False) -> list[Face]:
         height, width = image.shape[:2]
