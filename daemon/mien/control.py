@@ -98,8 +98,9 @@ class ControlServer:
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Listen, in the place of a socket that a killed daemon left behind.
+    def claim(self) -> None:
+        """Take the socket's place, even from one that a killed daemon left behind. Who asks from
+        now on waits for `start`.
 
         Raises:
             ControlError: another daemon listens there, or the place cannot be used.
@@ -115,6 +116,12 @@ class ControlServer:
                 f"the control socket {self._path} cannot be opened: {error.strerror or error}; "
                 "set another folder as state_dir in the section [box]"
             ) from error
+
+    def start(self) -> None:
+        """Answer; claims the socket first if that was not done. Raises as `claim`."""
+        if self._server is None:
+            self.claim()
+        assert self._server is not None
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.2,), name="control", daemon=True
         )
@@ -122,10 +129,11 @@ class ControlServer:
 
     def stop(self) -> None:
         """Close every connection and take the socket file away."""
-        if self._server is None or self._thread is None:
+        if self._server is None:
             return
-        self._server.shutdown()
-        self._thread.join()
+        if self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
         self._server.close()
         self._server = self._thread = None
 

@@ -187,7 +187,8 @@ class Recording:
         if self._store.notice:
             cure = "restore a backup if those records are needed"
             return Part("store", "degraded", self._store.notice, cure)
-        return Part("store", "ok", f"{self._store.free_mb} MB free")
+        # In round figures: health is published whenever its words change.
+        return Part("store", "ok", f"{self._store.free_mb / 1000:.0f} GB free")
 
 
 def _confidence(live: Live) -> float | None:

@@ -57,6 +57,7 @@ class Service:
         self._note = note
         self._failure: queue.SimpleQueue[tuple[str, Exception]] = queue.SimpleQueue()
         self._told: list[Part] = []
+        self._clock_was_ok = False
         self._health_due = self._next_housekeeping = self._clock.monotonic()
 
     def run(self, stop: threading.Event) -> int:
@@ -86,6 +87,11 @@ class Service:
 
     def _start(self, running: ExitStack) -> None:
         config, clock = self._config, self._clock
+        # First of all, so that a second daemon leaves the first one's store and broker alone.
+        control = ControlServer(control_socket(config), self)
+        control.claim()
+        running.callback(control.stop)
+
         self._store = Store.open(config.state_dir, clock, config.store)
         running.callback(self._store.close)
         self._box = config.box.id or self._store.box_id()
@@ -120,12 +126,13 @@ class Service:
             paused=self._paused_file.exists(),
             note=self._note,
         )
+        # What the broker retains may be of a daemon that was killed.
+        self._recording.lost([], paused=self._seeing.paused)
         self._seeing.start()
         running.callback(self._seeing.stop)
 
-        control = ControlServer(control_socket(config), self)
         control.start()
-        running.callback(control.stop)
+        running.callback(control.stop)  # what it asks must still be there, so it goes first
 
     def _broker_line(self) -> Publisher | None:
         if not self._config.mqtt.enabled:
@@ -154,10 +161,11 @@ class Service:
     # ── while it runs ────────────────────────────────────────────────────────────────────────
 
     def _tick(self) -> None:
-        now = self._clock.monotonic()
-        if now >= self._next_housekeeping:
+        now, clock_ok = self._clock.monotonic(), self._clock.stamp().clock_ok
+        if now >= self._next_housekeeping or (clock_ok and not self._clock_was_ok):
             self._next_housekeeping = now + HOUSEKEEPING_EVERY_S
             self._keep_house()
+        self._clock_was_ok = clock_ok
         health = self._health()
         if self._publisher and (now >= self._health_due or health.parts != self._told):
             self._health_due = now + HEALTH_EVERY_S

@@ -1,0 +1,168 @@
+"""`mien.recording`: what is seen becomes rows and a state; a full disk loses no episode."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien import config
+from mien.camera import Frame
+from mien.clock import ManualClock
+from mien.events import EXPRESSIONS, Episode, Live, Reading, Turn
+from mien.pipeline import Seen
+from mien.recording import PENDING, Recording, Row
+from mien.store import EpisodeRow, SecondReading, Store, StoreError
+
+HAPPY = {name: 0.94 if name == "happiness" else 0.01 for name in EXPRESSIONS}
+EPISODE = Episode("happiness", 1.0, 3.5, 0.9)
+
+
+class FullStore:
+    """A store whose disk is full until it is told otherwise."""
+
+    free_mb = 5000
+    can_write_readings = True
+    notice = None
+
+    def __init__(self) -> None:
+        self.full = True
+        self.rows: list[Row] = []
+
+    def add(self, rows: Sequence[Row]) -> None:
+        if self.full:
+            raise StoreError("The disk is full.")
+        self.rows += rows
+
+
+class Bench:
+    def __init__(self, store: Any) -> None:
+        self.clock = ManualClock()
+        self.states: list[dict[str, Any]] = []
+        self.stored = 0
+        self.recording = Recording(
+            store,
+            "testbox",
+            set_state=lambda payload: self.states.append(json.loads(payload)),
+            stored=self._count,
+            failed=lambda *_: None,
+            clock=self.clock,
+        )
+
+    def _count(self) -> None:
+        self.stored += 1
+
+    def see(self, t: float, *, people: int = 1, ended: Sequence[Episode] = ()) -> None:
+        self.clock.now = t
+        readings = [_reading()] * people
+        live = Live(
+            frame=0,
+            width=640,
+            height=480,
+            readings=readings,
+            expression="happiness" if people else None,
+            reason=None,
+            probabilities=HAPPY,
+            valence=0.7 if people else None,
+            facing_share=1.0,
+            episode=None,
+            episode_s=None,
+        )
+        frame = Frame(np.zeros((480, 640, 3), np.uint8), t, 0)
+        self.recording.seen(Seen(frame, frame.image, readings, list(ended), {}), live)
+
+    def write(self) -> None:
+        """One turn of the store thread, without its wait for more."""
+        self.recording.stop()
+
+
+def _reading() -> Reading:
+    return Reading(
+        box=(0, 0, 100, 100),
+        score=0.9,
+        track=1,
+        quality=1.0,
+        label="happiness",
+        reason=None,
+        confidence=0.94,
+        probabilities=HAPPY,
+        valence=0.7,
+        turn=Turn(0, 0, 0),
+        facing=True,
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path, ManualClock(), config.Store())
+
+
+def test_one_reading_a_second_and_an_episode_in_the_real_store(store: Store) -> None:
+    bench = Bench(store)
+    for frame in range(45):
+        bench.see(frame / 15, ended=[EPISODE] if frame == 44 else [])
+    bench.write()
+    utc = bench.clock.offset
+    assert len(store.readings(utc, utc + 60)) == 3
+    (episode,) = store.episodes(utc, utc + 60)
+    assert episode.expression == "happiness"
+    assert episode.end.boot_time - episode.start.boot_time == 2.5
+    assert store.outbox_size() == 1
+    assert bench.stored == 1
+    store.close()
+
+
+def test_a_state_each_second_and_at_once_when_it_changes() -> None:
+    bench = Bench(FullStore())
+    bench.see(10.0)
+    bench.see(10.1)
+    bench.see(10.2, people=0)
+    bench.see(10.3, people=0)
+    bench.see(11.0, people=0)
+    assert [state["people"] for state in bench.states] == [1, 0, 0]
+    first = bench.states[0]
+    assert (first["expression"], first["confidence"], first["facing"]) == ("happiness", 0.94, True)
+    assert bench.states[1]["expression"] is None
+    assert len({state["id"] for state in bench.states}) == 3
+
+
+def test_the_state_after_the_stream_broke_off() -> None:
+    bench = Bench(FullStore())
+    bench.see(10.0)
+    bench.recording.lost([EPISODE], paused=True)
+    last = bench.states[-1]
+    assert (last["paused"], last["people"], last["expression"]) == (True, 0, None)
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost() -> None:
+    store = FullStore()
+    bench = Bench(store)
+    bench.see(1.0, ended=[EPISODE])
+    bench.write()
+    part = bench.recording.part
+    assert (part.status, part.text) == ("degraded", "The disk is full.")
+    assert part.cure
+    assert bench.stored == 0
+    bench.see(2.0)
+    store.full = False
+    bench.write()
+    assert [type(row) for row in store.rows] == [EpisodeRow, SecondReading, SecondReading]
+    assert bench.recording.part.status == "ok"
+    assert bench.stored == 1
+
+
+def test_while_the_disk_stays_full_old_readings_go_and_episodes_stay() -> None:
+    store = FullStore()
+    bench = Bench(store)
+    bench.see(0.0, ended=[EPISODE])
+    for second in range(1, PENDING + 100):
+        bench.see(float(second))
+    bench.write()
+    assert bench.recording.dropped == 101
+    store.full = False
+    bench.write()
+    assert len(store.rows) == PENDING
+    assert isinstance(store.rows[0], EpisodeRow)
+    assert store.rows[1].stamp.boot_time == 101.0  # type: ignore[union-attr]
