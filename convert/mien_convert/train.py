@@ -140,7 +140,7 @@ def read_run(checkpoint: Path) -> Run:
 
 def as_input(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Pictures u8 [N, 48, 48] as the network takes them: f32 [N, 48, 48, 1] in 0…1."""
-    return images[..., None].astype(np.float32) / 255
+    return images[..., None].astype(np.float32) / np.float32(255)
 
 
 def _compile(model: Any, cycle: Cycle, weight_decay: float, steps: int) -> None:

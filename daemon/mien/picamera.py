@@ -153,7 +153,7 @@ def to_bgr(buffer: NDArray[np.uint8], stream: dict[str, Any]) -> NDArray[np.uint
     width, height = stream["size"]
     rows, depth, code = _FORMATS[stream["format"]]
     stride, rows = stream["stride"], round(height * rows)
-    image = buffer[: rows * stride].reshape(rows, stride)
+    image: NDArray[np.uint8] = buffer[: rows * stride].reshape(rows, stride)
     if stream["format"] != "YUV420":  # whose half-wide planes hold two rows, and padding, in each
         image = image[:, : width * depth]
     if depth > 1:
