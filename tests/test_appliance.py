@@ -25,6 +25,12 @@ from mosquitto import Mosquitto  # the helper beside this file
 pytestmark = pytest.mark.slow
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Box:
     """A daemon as a process, its state folder, and what it says at the broker."""
 
@@ -33,7 +39,7 @@ class Box:
         (self.state / "models").parent.mkdir(parents=True, exist_ok=True)
         (self.state / "models").symlink_to(default_state_dir() / "models")
         self.config = folder / "mien.toml"
-        port = broker.port if broker else 1
+        port = broker.port if broker else free_port()
         self.config.write_text(
             f'[box]\nid = "testbox"\nstate_dir = "{self.state}"\n'
             f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
@@ -206,9 +212,7 @@ def test_a_second_daemon_is_refused_with_a_sentence(tmp_path: Path, broker: Mosq
 
 
 def test_the_demo_serves_the_page(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     box = Box(tmp_path, None)
     box.config.write_text(box.config.read_text() + f"[page]\nport = {port}\n")
     command = [sys.executable, "-m", "mien", "demo", "--portrait", "--config", str(box.config)]

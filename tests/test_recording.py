@@ -114,6 +114,16 @@ def test_one_reading_a_second_and_an_episode_in_the_real_store(store: Store) -> 
     store.close()
 
 
+def test_stopping_does_not_wait_for_more(store: Store) -> None:
+    bench = Bench(store)
+    bench.recording.start()
+    bench.see(1.0)
+    bench.recording.stop()
+    assert not bench.recording.stage.is_alive()
+    assert len(store.readings(bench.clock.offset, bench.clock.offset + 60)) == 1
+    store.close()
+
+
 def test_a_state_each_second_and_at_once_when_it_changes() -> None:
     bench = Bench(FullStore())
     bench.see(10.0)

@@ -46,7 +46,7 @@ class Recording:
         self._set_state = set_state
         self._stored = stored
         self._clock = clock
-        self._queue: queue.SimpleQueue[Row] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Row | None] = queue.SimpleQueue()  # None: write now
         self._pending: list[Row] = []
         self._second = -math.inf
         self._shown: tuple[object, ...] = ()
@@ -59,6 +59,7 @@ class Recording:
 
     def stop(self) -> None:
         """End the thread and write what is left."""
+        self._queue.put(None)
         self.stage.stop()
         self._take()
         self._flush()
@@ -143,8 +144,9 @@ class Recording:
                 row = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
             except queue.Empty:
                 return
-            self._pending.append(row)
-            if isinstance(row, EpisodeRow):
+            if row is not None:
+                self._pending.append(row)
+            if not isinstance(row, SecondReading):
                 deadline = 0.0
 
     def _flush(self) -> None:
