@@ -234,3 +234,28 @@ def test_the_demo_serves_the_page(tmp_path: Path) -> None:
         if process.poll() is None:
             process.kill()
             process.communicate()
+
+
+def test_events_are_followed_until_the_reader_goes(broker: Mosquitto) -> None:
+    mien = [sys.executable, "-m", "mien", "events", "--json"]
+    with subprocess.Popen(
+        [*mien, "--broker", f"127.0.0.1:{broker.port}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as follower:
+        assert follower.stdout is not None
+        assert follower.stderr is not None
+        client = Client(CallbackAPIVersion.VERSION2)
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        client.publish("mien/testbox/availability", b"online", qos=1, retain=True)
+        line = json.loads(follower.stdout.readline())
+        assert line == {"topic": "mien/testbox/availability", "payload": "online"}
+        follower.stdout.close()
+        for _ in range(2):  # the first one that cannot be written ends it
+            client.publish("mien/testbox/availability", b"offline", qos=1).wait_for_publish(5)
+        assert follower.wait(10) == 0
+        assert follower.stderr.read() == ""
+        client.disconnect()
+        client.loop_stop()

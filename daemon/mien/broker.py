@@ -339,14 +339,13 @@ def follow(config: config.Mqtt, box: str, on_message: Callable[[str, bytes], Non
     )
     try:
         client.connect(config.host, config.port, keepalive=KEEPALIVE_S)
-        client.loop_forever()
-    except BrokerError:
-        raise
     except OSError as error:
         raise BrokerError(
             f"The broker at {address} does not answer: {error}. Start it, or name another under "
             "[mqtt]."
         ) from None
+    try:
+        client.loop_forever()
     finally:
         client.on_disconnect = None
         client.disconnect()
