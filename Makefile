@@ -30,7 +30,7 @@ $(BIN)/python:
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh tests/setup.sh venv
 
 $(RUN_STAMP): pyproject.toml | $(BIN)/python
-	@echo "mien: installing the box and its demo into $(VENV)"
+	@echo "mien: installing the box and its demo into $(VENV); with the face model about 170 MB the first time"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
 

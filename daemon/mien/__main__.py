@@ -17,11 +17,7 @@ EX_CONFIG = 78  # sysexits.h: something is wrong in a configuration file
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     args = _parser().parse_args(argv)
-    detail = "%(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(
-        level=logging.DEBUG if args.verbose else logging.INFO,
-        format=detail if args.verbose else "%(levelname)s: %(message)s",
-    )
+    _log(logging.DEBUG if args.verbose else logging.INFO)
     try:
         status: int = args.run(args)
     except ConfigError as error:
@@ -37,6 +33,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
+
+
+def _log(level: int) -> None:
+    """To the journal with its levels where stderr leads there (systemd.exec(5)), else to stderr."""
+    errors = os.fstat(2)
+    if os.environ.get("JOURNAL_STREAM") == f"{errors.st_dev}:{errors.st_ino}":
+        try:
+            from systemd.journal import JournalHandler
+        except ImportError:
+            pass  # python3-systemd is missing: stderr reaches the journal too, without the levels
+        else:
+            handlers = [JournalHandler(SYSLOG_IDENTIFIER="mien")]
+            logging.basicConfig(level=level, format="%(message)s", handlers=handlers)
+            return
+    name = " %(name)s" if level == logging.DEBUG else ""
+    logging.basicConfig(level=level, format=f"%(levelname)s{name}: %(message)s")
 
 
 def _parser() -> argparse.ArgumentParser:
