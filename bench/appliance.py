@@ -20,6 +20,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 WATCH_S = 30.0
+BROKER = Path(__file__).parent.parent / "firmware_config" / "mosquitto.conf"
 
 
 def flat_out(clip: Path) -> dict[str, float]:
@@ -63,10 +64,7 @@ def measure(clip: Path, folder: Path) -> dict[str, float]:
     python = [sys.executable, "-m"]
     common = ["--config", str(config)]
     broker = folder / "mosquitto.conf"
-    # As `firmware_config` has it: Nagle's algorithm would hold small messages back for 40 ms.
-    broker.write_text(
-        f"listener {broker_port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
-    )
+    broker.write_text(BROKER.read_text().replace("listener 1883", f"listener {broker_port}"))
     with _running([_mosquitto(), "-c", str(broker)], broker_port):
         subscriber = _Subscriber(broker_port)
         began = time.time()
