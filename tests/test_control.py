@@ -20,17 +20,8 @@ from mien.control import (
     NoPicture,
     ScriptedDaemon,
 )
-from mien.events import EXPRESSIONS, Health, Live, MienError, Part
-
-HEALTH = Health(
-    id="1",
-    box="testbox",
-    time="2026-11-20T09:30:00.000Z",
-    status="ok",
-    paused=False,
-    version="0.1.0",
-    parts=[Part("camera", "ok", "15.0 frames a second")],
-)
+from mien.events import EXPRESSIONS, Live, MienError
+from samples import HEALTH
 
 
 def live(frame: int, note: str | None = None) -> Live:

@@ -22,9 +22,11 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+import samples
 from mien.control import ControlServer, ScriptedDaemon
-from mien.events import EXPRESSIONS, Health, Live, Part, Reading, Turn
+from mien.events import EXPRESSIONS, Live, Part, Turn
 from mien.preview import jpeg
+from samples import HEALTH, PROBABILITIES
 
 CHROMIUM = Path("/usr/bin/chromium")
 TABLET = {"width": 1280, "height": 800}
@@ -37,35 +39,14 @@ pytestmark = [
     ),
 ]
 
-OK = [Part("camera", "ok", "15.0 frames a second")]
-HEALTH = Health(
-    id="1", box="testbox", time="", status="ok", paused=False, version="0.1.0", parts=OK
-)
-PROBABILITIES = dict(zip(EXPRESSIONS, (0.03, 0.02, 0.04, 0.62, 0.05, 0.08, 0.16), strict=True))
-READING = Reading(
-    box=(150, 90, 200, 220),
-    score=0.97,
-    track=1,
-    quality=0.8,
-    label="happiness",
-    reason=None,
-    confidence=0.62,
-    probabilities=PROBABILITIES,
-    valence=0.5,
-    turn=Turn(24, -4, 2),
-    facing=True,
-)
-HAPPY = Live(
+OK = HEALTH.parts
+READING = msgspec.structs.replace(samples.READING, box=(150, 90, 200, 220), turn=Turn(24, -4, 2))
+HAPPY = msgspec.structs.replace(
+    samples.HAPPY,
     frame=0,
     width=512,
     height=600,
     readings=[READING],
-    expression="happiness",
-    reason=None,
-    probabilities=PROBABILITIES,
-    valence=0.5,
-    facing_share=0.84,
-    episode="happiness",
     episode_s=42.0,
     note="Demo: a portrait is playing.",
 )

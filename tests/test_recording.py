@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+import samples
 from mien import config
 from mien.camera import Frame
 from mien.clock import ManualClock
-from mien.events import EXPRESSIONS, Episode, Live, Reading, Turn
+from mien.events import Episode
 from mien.pipeline import Seen
 from mien.recording import PENDING, Recording, Row
 from mien.store import EpisodeRow, SecondReading, Store, StoreError
 
-HAPPY = {name: 0.94 if name == "happiness" else 0.01 for name in EXPRESSIONS}
 EPISODE = Episode("happiness", 1.0, 3.5, 0.9)
 
 
@@ -56,19 +57,12 @@ class Bench:
 
     def see(self, t: float, *, people: int = 1, ended: Sequence[Episode] = ()) -> None:
         self.clock.now = t
-        readings = [_reading()] * people
-        live = Live(
-            frame=0,
-            width=640,
-            height=480,
+        readings = [samples.READING] * people
+        live = replace(
+            samples.HAPPY,
             readings=readings,
             expression="happiness" if people else None,
-            reason=None,
-            probabilities=HAPPY,
             valence=0.7 if people else None,
-            facing_share=1.0,
-            episode=None,
-            episode_s=None,
         )
         frame = Frame(np.zeros((480, 640, 3), np.uint8), t, 0)
         self.recording.seen(Seen(frame, frame.image, readings, list(ended), {}), live)
@@ -76,22 +70,6 @@ class Bench:
     def write(self) -> None:
         """One turn of the store thread, without its wait for more."""
         self.recording.stop()
-
-
-def _reading() -> Reading:
-    return Reading(
-        box=(0, 0, 100, 100),
-        score=0.9,
-        track=1,
-        quality=1.0,
-        label="happiness",
-        reason=None,
-        confidence=0.94,
-        probabilities=HAPPY,
-        valence=0.7,
-        turn=Turn(0, 0, 0),
-        facing=True,
-    )
 
 
 @pytest.fixture
@@ -133,7 +111,7 @@ def test_a_state_each_second_and_at_once_when_it_changes() -> None:
     bench.see(11.0, people=0)
     assert [state["people"] for state in bench.states] == [1, 0, 0]
     first = bench.states[0]
-    assert (first["expression"], first["confidence"], first["facing"]) == ("happiness", 0.94, True)
+    assert (first["expression"], first["confidence"], first["facing"]) == ("happiness", 0.62, True)
     assert bench.states[1]["expression"] is None
     assert len({state["id"] for state in bench.states}) == 3
 

@@ -22,47 +22,11 @@ import mien_web
 from mien.clock import ManualClock
 from mien.config import Box, Config, Page
 from mien.control import ControlServer, ScriptedDaemon
-from mien.events import EXPRESSIONS, Health, Live, Part, Reading, Reason, Turn
+from mien.events import EXPRESSIONS, Live, Part, Reason
 from mien_web import create_app, live, words
+from samples import HAPPY, HEALTH
 
 STATIC = Path(mien_web.__file__).parent / "static"
-PROBABILITIES = dict(zip(EXPRESSIONS, (0.03, 0.02, 0.04, 0.62, 0.05, 0.08, 0.16), strict=True))
-HEALTH = Health(
-    id="1",
-    box="testbox",
-    time="2026-11-20T09:30:00.000Z",
-    status="ok",
-    paused=False,
-    version="0.1.0",
-    parts=[Part("camera", "ok", "15.0 frames a second")],
-)
-READING = Reading(
-    box=(400, 100, 200, 240),
-    score=0.97,
-    track=1,
-    quality=0.8,
-    label="happiness",
-    reason=None,
-    confidence=0.62,
-    probabilities=PROBABILITIES,
-    valence=0.5,
-    turn=Turn(14, -4, 2),
-    facing=True,
-)
-HAPPY = Live(
-    frame=1,
-    width=1280,
-    height=720,
-    readings=[READING],
-    expression="happiness",
-    reason=None,
-    probabilities=PROBABILITIES,
-    valence=0.5,
-    facing_share=0.84,
-    episode="happiness",
-    episode_s=72.4,
-    note="Demo: a portrait – moved <and> re-lit",
-)
 VIEWER = "0123456789abcdef"
 SAME = {"Sec-Fetch-Site": "same-origin"}
 
