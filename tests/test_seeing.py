@@ -102,6 +102,25 @@ def test_pause_closes_the_camera_and_resume_opens_it(room: Room) -> None:
     room.wait(lambda: room.frames > at_rest)
 
 
+def test_a_frame_that_was_in_work_at_the_pause_is_neither_shown_nor_kept() -> None:
+    room = Room()
+    find, looking, go_on = room.finder.find, threading.Event(), threading.Event()
+
+    def slow(image: Any, thorough: bool = False) -> list[Any]:
+        looking.set()
+        go_on.wait(10)
+        return find(image, thorough)
+
+    room.finder.find = slow  # type: ignore[method-assign]
+    with running(room):
+        assert looking.wait(10)
+        room.seeing.pause()
+        go_on.set()
+        room.wait(lambda: len(room.lost) == 1)
+        assert room.frames == 0
+        assert room.preview.wait(-1, 0.05) is None
+
+
 def test_a_camera_that_vanishes_is_told_and_comes_back(room: Room) -> None:
     room.wait(lambda: room.frames >= 3)
     room.camera.vanish()

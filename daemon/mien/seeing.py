@@ -3,9 +3,8 @@
 import logging
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
-from mien.bundle import load_bundle, shipped_bundle
+from mien.bundle import open_bundle
 from mien.camera import CameraError, Frame, Reopening
 from mien.classifier import open_classifier
 from mien.clock import Clock
@@ -28,8 +27,7 @@ def open_pipeline(config: Config) -> tuple[Pipeline, list[Part]]:
     Raises:
         MienError: a bundle or finder that was asked for cannot be used.
     """
-    folder = config.expression.bundle
-    bundle = load_bundle(Path(folder).expanduser() if folder else shipped_bundle())
+    bundle = open_bundle(config.expression.bundle)
     finder, finder_trouble = open_finder(
         config.faces,
         models_dir=config.state_dir / "models",
@@ -156,9 +154,12 @@ class Seeing:
         except CameraError as error:
             log.debug("no frame: %s", error)
             return
-        if frame is not None and frame.t - self._last_t >= self._min_gap_s:
-            self._last_t = frame.t
-            self._slot.put(frame)
+        if frame is None or frame.t - self._last_t < self._min_gap_s:
+            return
+        self._last_t = frame.t
+        with self._lock:  # `pause` may have closed the camera while this frame was on its way
+            if self._camera is camera:
+                self._slot.put(frame)
 
     def _infer(self) -> None:
         frame = self._slot.take(WAIT_S)
@@ -173,10 +174,10 @@ class Seeing:
         for name, ms in result.ms.items():
             self.seconds[name] += ms / 1e3
         live = self._pipeline.live(result, self._note)
-        with self._lock:  # a picture must not come up again after `pause` has cleared it
+        with self._lock:  # once `pause` has returned, nothing is shown, published or kept
             if self._camera is not None:
                 self._preview.offer(result.image, live)
-        self._seen(result, live)
+                self._seen(result, live)
 
     def _break_off(self) -> None:
         """Nothing of what was seen goes on."""
