@@ -76,6 +76,11 @@ def shipped_bundle() -> Path:
     return folders[-1].parent
 
 
+def open_bundle(path: str | None) -> Bundle:
+    """The bundle that a config names, or the shipped one. Raises as `load_bundle`."""
+    return load_bundle(Path(path).expanduser() if path else shipped_bundle())
+
+
 def load_bundle(path: Path) -> Bundle:
     """Read and verify a bundle.
 

@@ -52,7 +52,7 @@ class Recording:
         self._shown: tuple[object, ...] = ()
         self._trouble: str | None = None
         self.dropped = 0
-        self.stage = Stage("store", self._step, failed, clock)
+        self.stage = Stage("store", self._step, failed, clock, overdue_s=FLUSH_S + 15)
 
     def start(self) -> None:
         self.stage.start()

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from mien import facemodel
-from mien.bundle import load_bundle, shipped_bundle
+from mien.bundle import open_bundle
 from mien.camera import find_camera, open_source
 from mien.classifier import open_classifier
 from mien.clock import SystemClock, synchronised
@@ -104,8 +104,7 @@ def faces(config: Config) -> Part:
 
 
 def expression(config: Config) -> Part:
-    given = config.expression.bundle
-    bundle = load_bundle(Path(given).expanduser() if given else shipped_bundle())
+    bundle = open_bundle(config.expression.bundle)
     open_classifier(bundle, "cpu")
     return Part("expression", "ok", f"bundle {bundle.name} passes its known-answer test")
 
@@ -114,8 +113,7 @@ def accelerator(config: Config) -> Part:
     asked = config.expression.accelerator
     if asked == "cpu":
         return Part("accelerator", "ok", "not asked for")
-    given = config.expression.bundle
-    bundle = load_bundle(Path(given).expanduser() if given else shipped_bundle())
+    bundle = open_bundle(config.expression.bundle)
     classifier, _ = open_classifier(bundle, "edgetpu")
     if classifier.name == "Edge TPU":
         return Part("accelerator", "ok", "the Edge TPU passes the known-answer test")

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
             if part.status != "ok":
                 print(f"mien: {part.text}", file=sys.stderr)
         summary = Summary()
-        total = getattr(source, "length", None)
+        total = len(source) if isinstance(source, Sized) else None
         # `disable=None`: a bar only where somebody watches.
         for seen in tqdm(_seen(source, pipeline), total=total, unit=" frames", disable=None):
             summary.add(seen)
