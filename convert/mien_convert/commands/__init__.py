@@ -12,7 +12,7 @@ from mien_convert.preset import preset_names
 def add_command(
     subcommands: Any, name: str, run: Callable[..., Any], show: Callable[..., None], text: str
 ) -> argparse.ArgumentParser:
-    """Declare a command, with `--json`. `show` gets the result of `run` as plain dicts and lists."""
+    """Declare a command, with `--json`. `show` gets the result of `run` as plain dicts."""
     parser: argparse.ArgumentParser = subcommands.add_parser(name, help=text, description=text)
     parser.set_defaults(run=run, show=show)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
