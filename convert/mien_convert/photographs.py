@@ -26,8 +26,8 @@ from mien_convert.errors import DatasetError
 log = logging.getLogger(__name__)
 
 LABELS_FILE = "labels.csv"
-WORDS = {
-    **{expression: row for row, expression in enumerate(EXPRESSIONS)},
+WORDS: dict[str, int] = {
+    **{str(expression): row for row, expression in enumerate(EXPRESSIONS)},
     "angry": 0, "disgusted": 1, "fearful": 2, "happy": 3, "sad": 4, "surprised": 5,
 }  # fmt: skip
 """What a class folder or a label may be called, in any case → index into `EXPRESSIONS`."""
@@ -121,15 +121,15 @@ def _from_csv(folder: Path, labels: Path) -> list[Photograph]:
     for number, row in lines:
         if len(row) < 2:
             raise DatasetError(
-                f"{labels}, line {number}: expected a file and an expression, not {','.join(row)!r}."
+                f"{labels}, line {number}: expected a file and an expression, not {row[0]!r}."
             )
         label = _word(row[1], f"{labels}, line {number}")
         photographs.append(Photograph(folder / row[0].strip(), label))
     missing = [photo.file.name for photo in photographs if not photo.file.is_file()]
     if missing:
         raise DatasetError(
-            f"{labels} names {len(missing)} of {len(photographs)} pictures that are not in {folder}: "
-            f"{_some(missing)}."
+            f"{labels} names {len(missing)} of {len(photographs)} pictures that are not in "
+            f"{folder}: {_some(missing)}."
         )
     return photographs
 
