@@ -13,6 +13,7 @@ from mien_convert.dataset import (
     Dataset,
     clean,
     load_dataset,
+    of_classes,
     targets,
     vote_majority,
     vote_shares,
@@ -172,14 +173,29 @@ def test_a_tie_or_a_majority_outside_the_seven_is_no_majority() -> None:
     assert vote_majority(ballots).tolist() == [-1] * 5
 
 
-def test_targets_mix_the_smoothed_label_with_the_votes() -> None:
-    ballots = np.array([votes(anger=10), votes(unknown=10)], np.uint8)
+def test_targets_are_the_smoothed_label_and_the_votes() -> None:
+    ballots = np.array([votes(anger=3, neutral=1), votes(unknown=10)], np.uint8)
     dataset = Dataset(pictures(2), np.array([2, 2], np.uint8), ballots)
-    wanted = targets(dataset, label_weight=0.6, smoothing=0.07)
-    assert wanted.sum(axis=1) == pytest.approx([1, 1])
-    assert wanted[0, 2] == pytest.approx(0.6 * 0.94)
-    assert wanted[0, 0] == pytest.approx(0.6 * 0.01 + 0.4)
-    assert wanted[1, 2] == pytest.approx(0.94), "without votes the label alone"
+    word, shares = targets(dataset, LABELS, smoothing=0.07)
+    assert word.sum(axis=1) == pytest.approx([1, 1])
+    assert word[:, 2] == pytest.approx([0.94, 0.94])
+    assert shares[0].tolist() == [0.75, 0, 0, 0, 0, 0, 0.25]
+    assert shares[1].tolist() == word[1].tolist(), "without votes the label alone"
+
+
+def test_targets_of_some_classes_leave_the_others_out() -> None:
+    ballots = np.array([votes(anger=6, fear=1, happiness=3), votes(anger=10)], np.uint8)
+    dataset = Dataset(pictures(2), np.array([3, 2], np.uint8), ballots)
+    word, shares = targets(dataset, ["happiness", "fear"], smoothing=0.0)
+    assert word.tolist() == [[1, 0], [0, 1]]
+    assert shares.tolist() == [[0.75, 0.25], [0, 1]]
+
+
+def test_pictures_of_some_classes() -> None:
+    dataset = Dataset(pictures(4), np.array([0, 3, 6, 3], np.uint8))
+    assert of_classes(dataset, ["happiness", "neutral"]).labels.tolist() == [3, 6, 3]
+    with pytest.raises(DatasetError, match="No picture is labelled fear or sadness; expected"):
+        of_classes(dataset, ["happiness", "fear", "sadness"])
 
 
 def test_augmenting_is_repeatable_and_leaves_the_pictures_alone() -> None:

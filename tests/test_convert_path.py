@@ -57,7 +57,7 @@ def test_one_command_makes_a_bundle_that_the_box_reads(
     document = json.loads(capsys.readouterr().out)
     assert document["name"] == "drawn-1"
     assert document["lineage"]["epochs"] == 2
-    assert document["lineage"]["parameters"] == 1278183
+    assert document["lineage"]["parameters"] == 2460231
     figures = document["accuracy"]["public_test"]
     assert figures["n"] == 20
     assert figures["agreement_with_float"] >= 0.8

@@ -48,3 +48,10 @@ def _one(
         top, left = random.integers(0, height - tall), random.integers(0, width - wide)
         changed[top : top + tall, left : left + wide] = random.integers(0, 256)
     return np.asarray(changed, np.uint8)
+
+
+def resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Pictures u8 [N, H, W] as u8 [N, size, size]."""
+    if images.shape[1:] == (size, size):
+        return images
+    return np.stack([cv2.resize(i, (size, size), interpolation=cv2.INTER_AREA) for i in images])

@@ -8,6 +8,7 @@ distribution".
 import hashlib
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,12 +151,25 @@ def clean(training: Dataset, held_out: Dataset | None = None) -> tuple[Dataset, 
     return training[~dropped], counts
 
 
-def vote_shares(votes: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """FER+ votes u8 [N, 10] as shares f32 [N, 7] in the order of LABELS; zeros where nobody voted
-    for one of the seven."""
-    of_seven = votes[:, VOTE_OF_LABEL].astype(np.float32)
-    total = np.maximum(of_seven.sum(axis=1, keepdims=True), 1)
-    return np.asarray(of_seven / total, np.float32)
+def of_classes(dataset: Dataset, classes: list[str]) -> Dataset:
+    """The pictures with one of these labels. Raises DatasetError when one of them has none."""
+    wanted = [LABELS.index(name) for name in classes]
+    empty = [name for name, label in zip(classes, wanted, strict=True)
+             if not (dataset.labels == label).any()]  # fmt: skip
+    if empty:
+        raise DatasetError(
+            f"No picture is labelled {' or '.join(empty)}; expected some of each of "
+            f"{', '.join(classes)}. Add pictures, or leave the class out with --classes."
+        )
+    return dataset[np.isin(dataset.labels, wanted)]
+
+
+def vote_shares(votes: NDArray[np.uint8], classes: Sequence[str] = LABELS) -> NDArray[np.float32]:
+    """FER+ votes u8 [N, 10] as shares f32 [N, classes]; zeros where there is no vote for them."""
+    columns = [VOTE_OF_LABEL[LABELS.index(name)] for name in classes]
+    counted = votes[:, columns].astype(np.float32)
+    total = np.maximum(counted.sum(axis=1, keepdims=True), 1)
+    return np.asarray(counted / total, np.float32)
 
 
 def vote_majority(votes: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -167,20 +181,22 @@ def vote_majority(votes: NDArray[np.uint8]) -> NDArray[np.int64]:
     return np.where(single, column_to_label[votes.argmax(axis=1)], -1)
 
 
-def targets(dataset: Dataset, label_weight: float, smoothing: float) -> NDArray[np.float32]:
-    """What the network shall answer: f32 [N, 7], each row a distribution.
+def targets(
+    dataset: Dataset, classes: Sequence[str], smoothing: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What the two heads shall answer: each row of f32 [N, classes] is a distribution.
 
-    `label_weight` of the smoothed label plus the rest of the shares of the FER+ votes; the label
-    alone where there are no votes.
+    The first is the label, smoothed; the second the shares of the FER+ votes, and again the first
+    where nobody voted for one of the classes.
     """
-    count = len(LABELS)
-    hard = np.eye(count, dtype=np.float32)[dataset.labels] * (1 - smoothing) + smoothing / count
+    column = np.array([classes.index(name) if name in classes else -1 for name in LABELS])
+    one_hot = np.eye(len(classes), dtype=np.float32)[column[dataset.labels]]
+    word = one_hot * np.float32(1 - smoothing) + np.float32(smoothing / len(classes))
     if dataset.votes is None:
-        return hard
-    shares = vote_shares(dataset.votes)
-    mixed = label_weight * hard + (1 - label_weight) * shares
+        return word, word
+    shares = vote_shares(dataset.votes, classes)
     voted = shares.sum(axis=1, keepdims=True) > 0
-    return np.where(voted, mixed, hard).astype(np.float32)
+    return word, np.where(voted, shares, word)
 
 
 def file_sha256(path: Path) -> str:

@@ -1,70 +1,136 @@
-"""A preset: the network's blocks and the numbers of its training, one TOML file each."""
+"""A preset: the network's layers and the numbers of its training, one TOML file each."""
 
 import math
 import tomllib
 from importlib import resources
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
+from mien_convert.dataset import LABELS
 from mien_convert.errors import WorkshopError
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+Rate = Annotated[float, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Activation = Literal["relu", "sigmoid", "tanh", "elu", "selu", "linear"]
 
 
-class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`convolution`: convolution, batch normalisation, ReLU. `residual`: two, with a shortcut."""
+class Convolution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="convolution"):
+    """A convolution with `same` padding, batch normalisation if `normalised`, an activation."""
 
-    kind: Literal["convolution", "residual"]
     filters: Positive
     kernel: Positive = 3
     stride: Positive = 1
+    normalised: bool = True
+    activation: Activation = "relu"
 
 
-class Cycle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Epochs under one warm-up and cosine; `augmentation` 0…1 is how much pictures are changed."""
+class Residual(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="residual"):
+    """Two normalised convolutions with a shortcut past them (He et al. 2016)."""
+
+    filters: Positive
+    kernel: Positive = 3
+
+
+class MaxPooling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="max_pooling"):
+    """The largest of each `size` × `size` pixels."""
+
+    size: Positive = 2
+
+
+class Dense(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="dense"):
+    """A fully-connected layer; a map before it is laid out flat."""
+
+    units: Positive
+    activation: Activation = "relu"
+
+
+class Dropout(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="dropout"):
+    """Leaves out a share of the values while training."""
+
+    share: Share
+
+
+class MobileNetV2(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="mobilenetv2"):
+    """The convolutions of MobileNetV2 (Sandler et al. 2018), as keras.applications builds them."""
+
+    width: float = 1.0
+
+
+Layer = Convolution | Residual | MaxPooling | Dense | Dropout | MobileNetV2
+
+
+class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Epochs whose learning rate goes in a line from `rate` to `final_rate`.
+
+    Pictures are `size` × `size` pixels; `augmentation` 0…1 is how much they are changed.
+    """
 
     epochs: Positive
-    learning_rate: float
-    warm_up_epochs: float
+    rate: Rate
+    final_rate: Rate
     augmentation: Share
+    size: Positive = 48
 
 
 class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is built and how it is trained; the comments stand in presets/mien.toml."""
+    """What is built and how it is trained; the comments stand in presets/mien.toml.
+
+    `classes` are those told apart, all seven unless named. `label_weight` is the part of the
+    FER-2013 word in the loss; the rest belongs to a second head, which learns the FER+ votes.
+    `answer_weight` is the part of the first head in the answer. `average_decay` a step is that of
+    the running average of the weights, 0 for none. With `patience` the run stops after as many
+    epochs without a better accuracy on PublicTest, and the best epoch is the one that counts.
+    """
 
     batch: Positive
-    weight_decay: float
-    average_decay: Share
-    label_weight: Share
-    label_smoothing: Share
-    cycles: Annotated[list[Cycle], msgspec.Meta(min_length=1)]
-    blocks: Annotated[list[Block], msgspec.Meta(min_length=1)]
+    phases: Annotated[list[Phase], msgspec.Meta(min_length=1)]
+    layers: Annotated[list[Layer], msgspec.Meta(min_length=1)]
+    classes: Annotated[list[str], msgspec.Meta(min_length=2)] = msgspec.field(
+        default_factory=lambda: list(LABELS)
+    )
+    optimizer: Literal["sgd", "adam", "rmsprop"] = "sgd"
+    weight_decay: Rate = 0.0
+    average_decay: Share = 0.0
+    label_weight: Share = 1.0
+    answer_weight: Share = 1.0
+    label_smoothing: Share = 0.0
+    class_weights: Literal["equal", "balanced"] = "equal"
+    patience: Positive | None = None
+
+    def __post_init__(self) -> None:
+        strangers = [name for name in self.classes if name not in LABELS]
+        if strangers or len(set(self.classes)) < len(self.classes):
+            raise ValueError(
+                f"classes are {', '.join(self.classes)}; expected each at most once, out of: "
+                f"{', '.join(LABELS)}"
+            )
 
     @property
     def epochs(self) -> int:
-        return sum(cycle.epochs for cycle in self.cycles)
+        return sum(phase.epochs for phase in self.phases)
 
-    def cycle_of(self, epoch: int) -> tuple[Cycle, bool]:
-        """The cycle that `epoch`, counted from 1, belongs to, and whether it is the first in it."""
+    def phase_of(self, epoch: int) -> tuple[Phase, int]:
+        """The phase of `epoch`, counted from 1, and how many of its epochs are over."""
         first = 1
-        for cycle in self.cycles:
-            if epoch < first + cycle.epochs:
-                return cycle, epoch == first
-            first += cycle.epochs
+        for phase in self.phases:
+            if epoch < first + phase.epochs:
+                return phase, epoch - first
+            first += phase.epochs
         raise ValueError(f"epoch {epoch} is beyond the last, {self.epochs}")
 
     def lasting(self, epochs: int) -> "Preset":
-        """The same with `epochs` in all, shared among the cycles in proportion."""
-        cycles, done, given = [], 0, 0
-        for cycle in self.cycles:
-            done += cycle.epochs
+        """The same with `epochs` in all, shared among the phases in proportion."""
+        phases, done, given = [], 0, 0
+        for phase in self.phases:
+            done += phase.epochs
             share = math.ceil(epochs * done / self.epochs) - given
             given += share
             if share:
-                cycles.append(msgspec.structs.replace(cycle, epochs=share))
-        return msgspec.structs.replace(self, cycles=cycles)
+                phases.append(msgspec.structs.replace(phase, epochs=share))
+        return msgspec.structs.replace(self, phases=phases)
 
 
 def preset_names() -> list[str]:
@@ -76,10 +142,31 @@ def preset_names() -> list[str]:
 
 
 def load_preset(name: str) -> Preset:
-    """Read a preset by name. Raises WorkshopError for an unknown name."""
-    if name not in preset_names():
+    """Read a preset by its name, or the file `name` if that ends in .toml.
+
+    Raises WorkshopError for an unknown name and for a file that is no preset.
+    """
+    if name.endswith(".toml"):
+        try:
+            text = Path(name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise WorkshopError(f"The preset {name} cannot be read: {error}.") from error
+    elif name in preset_names():
+        text = (resources.files("mien_convert") / "presets" / f"{name}.toml").read_text("utf-8")
+    else:
         raise WorkshopError(
-            f"There is no preset called {name!r}; there are: {', '.join(preset_names())}."
+            f"There is no preset called {name!r}; there are: {', '.join(preset_names())}; "
+            "or name a file that ends in .toml."
         )
-    text = (resources.files("mien_convert") / "presets" / f"{name}.toml").read_text("utf-8")
-    return msgspec.convert(tomllib.loads(text), Preset)
+    try:
+        return msgspec.convert(tomllib.loads(text), Preset)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise WorkshopError(f"The preset {name} is not complete: {error}.") from error
+
+
+def with_classes(preset: Preset, classes: list[str]) -> Preset:
+    """The same for other classes. Raises WorkshopError when these are not among the seven."""
+    try:
+        return msgspec.structs.replace(preset, classes=classes)
+    except ValueError as error:
+        raise WorkshopError(f"These {error}.") from error

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,18 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mien_convert import network
-from mien_convert.augment import augment
-from mien_convert.dataset import Dataset, clean, file_sha256, load_dataset, targets
-from mien_convert.errors import TrainingError
-from mien_convert.preset import Cycle, Preset, load_preset
+from mien_convert.augment import augment, resized
+from mien_convert.dataset import (
+    LABELS,
+    Dataset,
+    clean,
+    file_sha256,
+    load_dataset,
+    of_classes,
+    targets,
+)
+from mien_convert.errors import TrainingError, WorkshopError
+from mien_convert.preset import Phase, Preset, load_preset, with_classes
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +36,13 @@ CHECKPOINT = "epoch-"
 
 
 class Epoch(msgspec.Struct, frozen=True):
-    """One epoch: the mean loss, the accuracy of the averaged weights on PublicTest, the time."""
+    """One epoch: mean loss and accuracy on the changed pictures it learnt from; loss and accuracy
+    of the averaged weights on PublicTest, None without that part; seconds."""
 
     epoch: int
     loss: float
+    training_accuracy: float
+    public_test_loss: float | None
     accuracy: float | None
     seconds: float
 
@@ -48,6 +60,30 @@ class Run(msgspec.Struct):
     multiply_adds: int
     history: list[Epoch]
 
+    @property
+    def best(self) -> Epoch | None:
+        """The epoch that was most often right on PublicTest, the first of equals."""
+        measured = [epoch for epoch in self.history if epoch.accuracy is not None]
+        return max(measured, key=lambda epoch: epoch.accuracy or 0.0, default=None)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all epochs are done, or `patience` ran out."""
+        if len(self.history) >= self.preset.epochs:
+            return True
+        patience, best = self.preset.patience, self.best
+        return patience is not None and best is not None and (
+            len(self.history) - best.epoch >= patience
+        )  # fmt: skip
+
+
+@dataclass
+class Networks:
+    """The network that learns, fast, and the running average of its weights, exact."""
+
+    model: Any
+    averaged: Any
+
 
 def train(
     data: Path,
@@ -56,6 +92,7 @@ def train(
     epochs: int | None = None,
     seed: int = 1,
     resume: bool = False,
+    classes: list[str] | None = None,
 ) -> Run:
     """Train on the part Training of `data` (all of it where there is no `usage`) into folder `out`.
 
@@ -65,8 +102,9 @@ def train(
     preset = load_preset(preset_name)
     if epochs is not None:
         preset = preset.lasting(epochs)
-    dataset = load_dataset(data)
-    training, held_out = split(dataset)
+    if classes is not None:
+        preset = with_classes(preset, classes)
+    training, held_out = split(of_classes(load_dataset(data), preset.classes))
     training, left_out = clean(training, held_out)
     if len(training) < preset.batch:
         raise TrainingError(
@@ -75,45 +113,26 @@ def train(
         )
     log.info("%d pictures to learn from; left out: %s", len(training), left_out)
 
-    keras = network.require("keras")
-    keras.utils.set_random_seed(seed)
+    network.require("keras").utils.set_random_seed(seed)
     averaged = network.build(preset)
+    answering = network.answering(averaged, preset)
     run = Run(
         preset_name, preset, seed, file_sha256(data), len(training), left_out,
-        averaged.count_params(), network.multiply_adds(averaged), [],
+        answering.count_params(), network.multiply_adds(answering), [],
     )  # fmt: skip
-    checkpoint = latest_checkpoint(out)
-    if checkpoint is not None and not resume:
-        raise TrainingError(f"{out} already holds a run; add --resume to go on, or name another.")
-    if checkpoint is None:
-        model = network.build(preset, fast=True)
-        model.set_weights(averaged.get_weights())
-    else:
-        before = read_run(checkpoint)
-        run.history = before.history
-        if msgspec.to_builtins(before) != msgspec.to_builtins(run):
-            raise TrainingError(
-                f"{out} was begun with another preset, seed, number of epochs or data file; "
-                "repeat these as they were, or name another folder."
-            )
-        network.build(preset, fast=True)  # registers the layer that the checkpoint names
-        model = keras.saving.load_model(checkpoint / "model.keras")
-        averaged = keras.saving.load_model(checkpoint / "averaged.keras", compile=False)
-        log.info("going on after epoch %d", len(run.history))
-
-    wanted = targets(training, preset.label_weight, preset.label_smoothing)
-    for epoch in range(len(run.history) + 1, preset.epochs + 1):
-        begun = time.monotonic()
-        cycle, is_first = preset.cycle_of(epoch)
-        if is_first:
-            _compile(model, cycle, preset.weight_decay, len(training) // preset.batch)
-        loss = _one_epoch(model, averaged, training, wanted, run, epoch)
-        accuracy = None if held_out is None else _accuracy(averaged, held_out)
-        run.history.append(Epoch(epoch, loss, accuracy, round(time.monotonic() - begun, 1)))
-        _save(out, run, model, averaged)
-        log.info("epoch %d of %d: loss %.4f, accuracy %s, %.0f s", epoch, preset.epochs, loss,
-                 "not measured" if accuracy is None else f"{accuracy:.4f}",
-                 run.history[-1].seconds)  # fmt: skip
+    nets = _begin(out, run, averaged, resume)
+    wanted = targets(training, preset.classes, preset.label_smoothing)
+    weights = _weights(training, preset)
+    while not run.is_over:
+        epoch, begun = len(run.history) + 1, time.monotonic()
+        loss, right = _one_epoch(nets, training, wanted, weights, run, epoch)
+        held_out_loss, accuracy = None, None
+        if held_out is not None:
+            held_out_loss, accuracy = _held_out(nets, held_out, preset, epoch)
+        seconds = round(time.monotonic() - begun, 1)
+        run.history.append(Epoch(epoch, loss, right, held_out_loss, accuracy, seconds))
+        _save(out, run, nets)
+        _tell(out, run)
     return run
 
 
@@ -130,6 +149,19 @@ def latest_checkpoint(run: Path) -> Path | None:
     return max(run.glob(f"{CHECKPOINT}[0-9]*"), default=None)
 
 
+def chosen_checkpoint(run: Path) -> Path:
+    """The folder of the epoch that counts: the last, or with `patience` the best.
+
+    Raises TrainingError when there is none."""
+    latest = latest_checkpoint(run)
+    if latest is None:
+        raise TrainingError(f"{run} holds no finished epoch; begin with mien-convert train.")
+    told = read_run(latest)
+    if told.preset.patience is not None and told.best is not None:
+        return _folder(run, told.best.epoch)
+    return latest
+
+
 def read_run(checkpoint: Path) -> Run:
     """Read `run.json` of a checkpoint. Raises TrainingError when it is missing or broken."""
     try:
@@ -138,66 +170,146 @@ def read_run(checkpoint: Path) -> Run:
         raise TrainingError(f"{checkpoint} is not a whole checkpoint: {error}.") from error
 
 
+def load_network(checkpoint: Path) -> Any:
+    """The averaged float32 network of a checkpoint with the one output `logits`, in TensorFlow.
+
+    Raises TrainingError when the checkpoint is broken, WorkshopError on another backend.
+    """
+    keras = network.require("keras")
+    if keras.backend.backend() != "tensorflow":
+        raise WorkshopError(
+            f"This needs Keras on TensorFlow, not on {keras.backend.backend()}; "
+            "set KERAS_BACKEND=tensorflow."
+        )
+    preset = read_run(checkpoint).preset
+    try:
+        model = keras.saving.load_model(checkpoint / "averaged.keras", compile=False)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{checkpoint} is not a whole checkpoint: {error}.") from error
+    return network.answering(model, preset)
+
+
 def as_input(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pictures u8 [N, 48, 48] as the network takes them: f32 [N, 48, 48, 1] in 0…1."""
+    """Pictures u8 [N, H, W] as the network takes them: f32 [N, H, W, 1] in 0…1."""
     return images[..., None].astype(np.float32) / np.float32(255)
 
 
-def _compile(model: Any, cycle: Cycle, weight_decay: float, steps: int) -> None:
+def _begin(out: Path, run: Run, averaged: Any, resume: bool) -> Networks:
+    """New networks, or those of the last checkpoint, whose history `run` takes over."""
     keras = network.require("keras")
-    warm_up = round(cycle.warm_up_epochs * steps)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(cycle.epochs * steps - warm_up, 1),
-        warmup_target=cycle.learning_rate, warmup_steps=warm_up,
-    )  # fmt: skip
-    optimizer = keras.optimizers.SGD(
-        schedule, momentum=0.9, nesterov=True, weight_decay=weight_decay
+    checkpoint = latest_checkpoint(out)
+    if checkpoint is None:
+        model = network.build(run.preset, fast=True)
+        model.set_weights(averaged.get_weights())
+        _compile(model, run.preset)
+        return Networks(model, averaged)
+    if not resume:
+        raise TrainingError(f"{out} already holds a run; add --resume to go on, or name another.")
+    before = read_run(checkpoint)
+    run.history = before.history
+    if msgspec.to_builtins(before) != msgspec.to_builtins(run):
+        raise TrainingError(
+            f"{out} was begun with another preset, seed, number of epochs or data file; "
+            "repeat these as they were, or name another folder."
+        )
+    network.build(run.preset, fast=True)  # registers the layer that the checkpoint names
+    log.info("going on after epoch %d", len(run.history))
+    return Networks(
+        keras.saving.load_model(checkpoint / "model.keras"),
+        keras.saving.load_model(checkpoint / "averaged.keras", compile=False),
     )
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, jit_compile=False)
+
+
+def _compile(model: Any, preset: Preset) -> None:
+    keras = network.require("keras")
+    # The rate is set before each batch.
+    match preset.optimizer:
+        case "sgd":
+            optimizer = keras.optimizers.SGD(0.0, momentum=0.9, nesterov=True)
+        case "adam":
+            optimizer = keras.optimizers.Adam(0.0)
+        case "rmsprop":
+            optimizer = keras.optimizers.RMSprop(0.0)
+    if preset.weight_decay:
+        optimizer.weight_decay = preset.weight_decay
+        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    shares = [preset.label_weight, 1 - preset.label_weight][: len(model.outputs)]
+    model.compile(
+        optimizer,
+        loss=[keras.losses.CategoricalCrossentropy(from_logits=True) for _ in shares],
+        loss_weights=shares,
+        metrics=[["accuracy"] for _ in shares],
+        jit_compile=False,
+    )
+
+
+def _weights(training: Dataset, preset: Preset) -> NDArray[np.float32]:
+    """The weight of each picture f32 [N] in the loss, 1 on average."""
+    if preset.class_weights == "equal":
+        return np.ones(len(training), np.float32)
+    count = np.bincount(training.labels, minlength=len(LABELS))
+    weight = len(training) / (len(preset.classes) * np.maximum(count, 1))
+    return weight[training.labels].astype(np.float32)
 
 
 def _one_epoch(
-    model: Any, averaged: Any, training: Dataset, wanted: NDArray[np.float32], run: Run, epoch: int
-) -> float:
-    """Returns the mean loss. Raises TrainingError when it is no number."""
-    steps = len(training) // run.preset.batch
-    total = 0.0
-    strength = run.preset.cycle_of(epoch)[0].augmentation
-    batches = _batches(training, wanted, run.preset.batch, [run.seed, epoch], strength)
-    bar = tqdm(batches, f"epoch {epoch}/{run.preset.epochs}", steps, leave=False, disable=None)
-    for number, (images, answers) in enumerate(bar, 1):
+    nets: Networks,
+    training: Dataset,
+    wanted: tuple[NDArray[np.float32], ...],
+    weights: NDArray[np.float32],
+    run: Run,
+    epoch: int,
+) -> tuple[float, float]:
+    """Returns the mean loss and accuracy. Raises TrainingError when the loss is no number."""
+    model, preset = nets.model, run.preset
+    steps = len(training) // preset.batch
+    phase, over = preset.phase_of(epoch)
+    heads = len(model.outputs)
+    loss_sum = right_sum = 0.0
+    batches = _batches(training, preset.batch, [run.seed, epoch], phase)
+    bar = tqdm(batches, f"epoch {epoch}/{preset.epochs}", steps, leave=False, disable=None)
+    for number, (rows, images) in enumerate(bar, 1):
+        part = (over + number / steps) / phase.epochs
+        model.optimizer.learning_rate = phase.rate + part * (phase.final_rate - phase.rate)
         # Keras reports a running mean; reset, so that a broken batch can be named.
         model.reset_metrics()
-        loss = float(model.train_on_batch(images, answers))
+        told = model.train_on_batch(
+            images,
+            [answers[rows] for answers in wanted[:heads]],
+            sample_weight=[weights[rows]] * heads,
+            return_dict=True,
+        )
+        loss = float(told["loss"])
         if not math.isfinite(loss):
             raise TrainingError(
                 f"The loss became {loss} in batch {number} of epoch {epoch}; the last checkpoint "
                 "is sound. Lower the learning rate or look for broken pictures."
             )
-        total += loss
+        loss_sum += loss
+        right_sum += float(told["accuracy" if heads == 1 else "logits_accuracy"])
         step = (epoch - 1) * steps + number
-        _average(averaged, model, min(run.preset.average_decay, step / (step + 10)))
-    return total / steps
+        _average(nets, min(preset.average_decay, step / (step + 10)))
+    return loss_sum / steps, right_sum / steps
 
 
-def _average(averaged: Any, model: Any, decay: float) -> None:
+def _average(nets: Networks, decay: float) -> None:
     """Move the averaged weights and batch statistics towards the present ones."""
-    for slow, now in zip(averaged.weights, model.weights, strict=True):
+    for slow, now in zip(nets.averaged.weights, nets.model.weights, strict=True):
         slow.assign(slow * decay + now * (1 - decay))
 
 
 def _batches(
-    training: Dataset, wanted: NDArray[np.float32], size: int, seed: list[int], strength: float
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Shuffled, augmented batches; the next one is made while the network works on the last."""
+    training: Dataset, size: int, seed: list[int], phase: Phase
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Rows and changed pictures, shuffled; the next batch is made while the network works on the
+    last."""
     random = np.random.default_rng(seed)
     order = random.permutation(len(training))
 
-    def make(start: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def make(start: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         rows = order[start : start + size]
-        return as_input(augment(training.images[rows], random, strength)), wanted[rows]
+        changed = augment(training.images[rows], random, phase.augmentation)
+        return rows, as_input(resized(changed, phase.size))
 
     starts = range(0, len(training) - size + 1, size)
     with ThreadPoolExecutor(1) as worker:
@@ -208,20 +320,36 @@ def _batches(
         yield coming.result()
 
 
-def _accuracy(model: Any, dataset: Dataset) -> float:
-    logits = model.predict(as_input(dataset.images), batch_size=512, verbose=0)
-    return float((logits.argmax(axis=1) == dataset.labels).mean())
+def _held_out(nets: Networks, held_out: Dataset, preset: Preset, epoch: int) -> tuple[float, float]:
+    """Loss against the label and accuracy of the averaged weights, at the phase's size."""
+    images = as_input(resized(held_out.images, preset.phase_of(epoch)[0].size))
+    learning = nets.model.get_weights()
+    # The fast form takes every size; it lends itself for the moment.
+    nets.model.set_weights(nets.averaged.get_weights())
+    outputs = nets.model.predict(images, batch_size=512, verbose=0)
+    nets.model.set_weights(learning)
+    logits = outputs
+    if isinstance(outputs, list):
+        logits = preset.answer_weight * outputs[0] + (1 - preset.answer_weight) * outputs[1]
+    truth = np.array([preset.classes.index(LABELS[label]) for label in held_out.labels])
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    surprise = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(truth)), truth]
+    return float(surprise.mean()), float((logits.argmax(axis=1) == truth).mean())
 
 
-def _save(out: Path, run: Run, model: Any, averaged: Any) -> None:
+def _folder(out: Path, epoch: int) -> Path:
+    return out / f"{CHECKPOINT}{epoch:04d}"
+
+
+def _save(out: Path, run: Run, nets: Networks) -> None:
     """Write the checkpoint beside the last one, then let it take its place."""
-    final = out / f"{CHECKPOINT}{len(run.history):04d}"
+    final = _folder(out, len(run.history))
     unfinished = out / "unfinished"
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        model.save(unfinished / "model.keras")
-        averaged.save(unfinished / "averaged.keras")
+        nets.model.save(unfinished / "model.keras")
+        nets.averaged.save(unfinished / "averaged.keras")
         (unfinished / "run.json").write_bytes(msgspec.json.format(msgspec.json.encode(run)))
         unfinished.rename(final)
     except OSError as error:
@@ -231,6 +359,26 @@ def _save(out: Path, run: Run, model: Any, averaged: Any) -> None:
             f"The checkpoint of epoch {len(run.history)} could not be written to {out}: {error}. "
             "Free some space and go on with --resume."
         ) from error
+    kept = {final}
+    if run.preset.patience is not None and run.best is not None:
+        kept.add(_folder(out, run.best.epoch))
     for older in out.glob(f"{CHECKPOINT}[0-9]*"):
-        if older != final:
+        if older not in kept:
             shutil.rmtree(older)
+
+
+def _tell(out: Path, run: Run) -> None:
+    """Log the epoch, and write its figures where TensorBoard finds them."""
+    last = run.history[-1]
+    log.info(
+        "epoch %d of %d: loss %.4f, accuracy %s, %.0f s",
+        last.epoch, run.preset.epochs, last.loss,
+        "not measured" if last.accuracy is None else f"{last.accuracy:.4f}", last.seconds,
+    )  # fmt: skip
+    if network.require("keras").backend.backend() != "tensorflow":
+        return
+    summary = network.require("tensorflow").summary
+    with summary.create_file_writer(str(out / "tensorboard")).as_default(last.epoch):
+        for name, value in msgspec.structs.asdict(last).items():
+            if name != "epoch" and value is not None:
+                summary.scalar(name, value)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mien_convert.commands import TRAINING_DATA, add_command, add_data, add_preset
+from mien_convert.dataset import LABELS
 from mien_convert.train import train
 
 
@@ -16,12 +17,19 @@ def add(subcommands: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on after the last checkpoint")
     add_preset(parser)
+    parser.add_argument(
+        "--classes",
+        type=lambda text: text.split(","),
+        metavar="A,B,…",
+        help=f"tell only these apart, out of {', '.join(LABELS)}; default: the preset's",
+    )
 
 
 def run(arguments: argparse.Namespace) -> Any:
     return train(
         arguments.data, arguments.out, arguments.preset, arguments.epochs, arguments.seed,
         arguments.resume,
+        arguments.classes,
     )  # fmt: skip
 
 
@@ -29,7 +37,14 @@ def show(result: dict[str, Any]) -> None:
     print(
         f"{result['parameters']} parameters, {result['pictures']} pictures, seed {result['seed']}"
     )
-    print("epoch   loss  PublicTest  seconds")
+    print("          training          PublicTest")
+    print("epoch     loss  accuracy    loss  accuracy  seconds")
     for epoch in result["history"]:
-        accuracy = "–" if epoch["accuracy"] is None else f"{epoch['accuracy']:.4f}"
-        print(f"{epoch['epoch']:5} {epoch['loss']:6.4f} {accuracy:>11} {epoch['seconds']:8.1f}")
+        loss, accuracy = (
+            "–" if epoch[name] is None else f"{epoch[name]:.4f}"
+            for name in ("public_test_loss", "accuracy")
+        )
+        print(
+            f"{epoch['epoch']:5} {epoch['loss']:8.4f} {epoch['training_accuracy']:9.4f} "
+            f"{loss:>7} {accuracy:>9} {epoch['seconds']:8.1f}"
+        )
