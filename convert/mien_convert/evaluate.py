@@ -4,6 +4,7 @@ Needs neither TensorFlow nor Keras: the same classifier as on the box reads the 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from tqdm import tqdm
 
 from mien.bundle import Bundle
 from mien.classifier import Classifier, probabilities
-from mien_convert.dataset import LABELS, Dataset, vote_majority
+from mien_convert.dataset import LABELS, USAGES, Dataset, vote_majority
+from mien_convert.errors import DatasetError
 
 ECE_BINS = 15
 RESAMPLES = 1000  # of the bootstrap, always the same ones
@@ -68,6 +70,27 @@ def restricted(logits: NDArray[np.float32], classes: Sequence[int]) -> NDArray[n
     among = np.full_like(logits, -np.inf)
     among[:, classes] = logits[:, classes]
     return among
+
+
+def read_sources(path: Path, usage: str | None = None) -> NDArray[np.str_] | None:
+    """The array `source` [N] of a data file that `load_dataset` has read, of the same rows; None
+    where it has none. Raises DatasetError when it is not one name for each picture."""
+    with np.load(path, allow_pickle=False) as stored:
+        if "source" not in stored.files:
+            return None
+        try:
+            sources = stored["source"]
+        except ValueError as error:
+            raise DatasetError(f"{path}: `source` cannot be read: {error}.") from error
+        parts = stored["usage"] if "usage" in stored.files else None
+        count = len(stored["labels"])
+    if sources.shape != (count,) or sources.dtype.kind != "U":
+        raise DatasetError(
+            f"{path}: `source` is {sources.dtype} {list(sources.shape)}; "
+            f"expected strings [{count}]."
+        )
+    rows = slice(None) if usage is None or parts is None else parts == USAGES.index(usage)
+    return np.asarray(sources[rows], np.str_)
 
 
 def by_source(

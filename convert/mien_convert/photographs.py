@@ -22,15 +22,11 @@ from mien.pictures import decode, is_picture
 from mien.pose import turn
 from mien.reading import Look, look
 from mien_convert.errors import DatasetError
+from mien_convert.spelling import SPELLINGS, Classes
 
 log = logging.getLogger(__name__)
 
 LABELS_FILE = "labels.csv"
-WORDS: dict[str, int] = {
-    **{str(expression): row for row, expression in enumerate(EXPRESSIONS)},
-    "angry": 0, "disgusted": 1, "fearful": 2, "happy": 3, "sad": 4, "surprised": 5,
-}  # fmt: skip
-"""What a class folder or a label may be called, in any case → index into `EXPRESSIONS`."""
 
 
 class Photograph(NamedTuple):
@@ -77,11 +73,8 @@ def labelled_photographs(folder: Path, labels: Path | None = None) -> list[Photo
             f"{folder} has neither {LABELS_FILE} nor a folder for each expression "
             f"({', '.join(EXPRESSIONS)}); without labels nothing can be counted as right."
         )
-    return [
-        Photograph(file, row)
-        for row, one in [(_word(one.name, f"the folder {one}"), one) for one in classes]
-        for file in pictures_in(one)
-    ]
+    labelled = [(one, _label(one.name, f"the folder {one}")) for one in classes]
+    return _wanted([Photograph(file, row) for one, row in labelled for file in pictures_in(one)])
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -123,7 +116,7 @@ def _from_csv(folder: Path, labels: Path) -> list[Photograph]:
             raise DatasetError(
                 f"{labels}, line {number}: expected a file and an expression, not {row[0]!r}."
             )
-        label = _word(row[1], f"{labels}, line {number}")
+        label = _label(row[1], f"{labels}, line {number}")
         photographs.append(Photograph(folder / row[0].strip(), label))
     missing = [photo.file.name for photo in photographs if not photo.file.is_file()]
     if missing:
@@ -131,18 +124,30 @@ def _from_csv(folder: Path, labels: Path) -> list[Photograph]:
             f"{labels} names {len(missing)} of {len(photographs)} pictures that are not in "
             f"{folder}: {_some(missing)}."
         )
-    return photographs
+    return _wanted(photographs)
 
 
-def _word(text: str, where: str) -> int:
-    word = text.strip().lower()
-    if word in WORDS:
-        return WORDS[word]
-    near = difflib.get_close_matches(word, WORDS, 1)
-    raise DatasetError(
-        f"{where}: {text.strip()!r} is no expression; expected one of {', '.join(EXPRESSIONS)}"
-        + (f" (did you mean {near[0]}?)." if near else ".")
-    )
+def _label(text: str, where: str) -> int | None:
+    """The index that a word means, None for one outside the seven, such as contempt."""
+    found = Classes().find(text)
+    if found is None:
+        words = [word for spellings in SPELLINGS.values() for word in spellings]
+        near = difflib.get_close_matches(text.strip().lower(), words, 1)
+        raise DatasetError(
+            f"{where}: {text.strip()!r} is no expression; expected one of {', '.join(EXPRESSIONS)}"
+            + (f" (did you mean {near[0]}?)." if near else ".")
+        )
+    return None if found == "other" else EXPRESSIONS.index(found)
+
+
+def _wanted(photographs: list[Photograph]) -> list[Photograph]:
+    wanted = [photo for photo in photographs if photo.label is not None]
+    if len(wanted) < len(photographs):
+        log.warning(
+            "left out: %d pictures with a word outside the seven expressions",
+            len(photographs) - len(wanted),
+        )
+    return wanted
 
 
 def _some(names: Sequence[str]) -> str:
