@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mien.bundle import Bundle
-from mien.classifier import LiteRTClassifier
+from mien.classifier import LiteRTClassifier, interpreter
 from mien_convert.dataset import LABELS
 from mien_convert.errors import WorkshopError
 from mien_convert.network import SIZE, require
@@ -72,6 +72,35 @@ def _foreign_head(bundle: Bundle) -> WorkshopError:
         f"head.npz of {bundle.name} is not the last layer of its network, so a map would explain "
         "something else; make the bundle again with mien-convert quantize."
     )
+
+
+def cell_centres(bundle: Bundle) -> tuple[float, float]:
+    """Where the cells of the last feature map lie in the picture: the middle of the first one, in
+    pixels from the middle of the first pixel, and the distance from one to the next.
+
+    `same` padding puts the odd row and column at the end, so each halving moves the cells a little
+    to the lower right; without this a map lies up to half a cell beside what it is about.
+    Follows Araujo et al., "Computing receptive fields of convolutional neural networks", Distill
+    (2019), with strides and padding taken from the shapes; a pooling window is its stride wide.
+    """
+    net = interpreter(bundle.model)
+    shapes = {tensor["index"]: tensor["shape"].tolist() for tensor in net.get_tensor_details()}
+    places = {net.get_input_details()[0]["index"]: (0.0, 1.0)}
+    for operation in net._get_ops_details():
+        source, target = operation["inputs"][0], operation["outputs"][0]
+        before, after = shapes[source], shapes[target]
+        flat = len(before) != 4 or len(after) != 4
+        if source not in places or flat or operation["op_name"] == "DELEGATE":
+            continue
+        start, jump = places[source]
+        stride = -(-before[1] // after[1])
+        window = stride
+        if operation["op_name"] in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            window = shapes[operation["inputs"][1]][1]
+        padding = max((after[1] - 1) * stride + window - before[1], 0) // 2
+        places[target] = start + ((window - 1) / 2 - padding) * jump, jump * stride
+    features = next(o["index"] for o in net.get_output_details() if len(o["shape"]) == 4)
+    return places[features]
 
 
 def average_maps(maps: Maps, classes: NDArray[np.integer[Any]]) -> dict[str, dict[str, Any]]:

@@ -77,6 +77,18 @@ def labelled_photographs(folder: Path, labels: Path | None = None) -> list[Photo
     return _wanted([Photograph(file, row) for one, row in labelled for file in pictures_in(one)])
 
 
+def photographs_at(path: Path) -> list[Photograph]:
+    """A picture, or those of a folder with or without labels. Raises DatasetError."""
+    if not path.is_dir():
+        if not path.exists():
+            raise DatasetError(f"There is no picture or folder {path}.")
+        return [Photograph(path, None)]
+    folders = any(f.is_dir() and not f.name.startswith(".") for f in path.iterdir())
+    if folders or (path / LABELS_FILE).is_file():
+        return labelled_photographs(path)
+    return [Photograph(file, None) for file in pictures_in(path)]
+
+
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures of a folder by name, without its subfolders.
 

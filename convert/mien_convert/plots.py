@@ -52,7 +52,7 @@ def confusion(figures: dict[str, Any]) -> Any:
     figure, axes = _figure(11, 4.9, 1, 2)
     for axis, texts, title in (
         (axes[0, 0], np.vectorize(str)(counts), "pictures"),
-        (axes[0, 1], np.vectorize(lambda share: f"{share:.0%}")(shares), "share of the row"),
+        (axes[0, 1], np.vectorize(lambda share: f"{100 * share:.0f}")(shares), "% of the row"),
     ):
         axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for (row, column), text in np.ndenumerate(texts):
@@ -97,7 +97,8 @@ def coverage(figures: dict[str, Any]) -> Any:
     figure, axes = _figure(5.6, 4.4)
     axis = axes[0, 0]
     for prefix, colour, text in (("", OURS, "label"), ("fer_plus_", OTHER, "FER+ majority")):
-        points = [p for p in figures["coverage_curve"] if p.get(f"{prefix}right") is not None]
+        # Of a handful of pictures a share says little.
+        points = [p for p in figures["coverage_curve"] if p.get(f"{prefix}coverage", 0) > 0.02]
         if not points:
             continue
         axis.plot(
@@ -109,12 +110,15 @@ def coverage(figures: dict[str, Any]) -> Any:
             x, y = chosen[f"{prefix}coverage"], chosen[f"{prefix}right"]
             axis.plot([x], [y], "o", color=colour)
             axis.annotate(
-                f"{y:.0%} of {x:.0%}", (x, y), (0, 9), textcoords="offset points", color=colour
+                f"{100 * y:.0f} % of {100 * x:.0f} %",
+                (x, y),
+                (0, 9),
+                textcoords="offset points",
+                color=colour,
             )
     axis.set(
         xlim=(0, 1.02), xlabel="share of pictures labelled", ylabel="share of these right",
-        title=f"dots: threshold {figures['at_threshold']['threshold']:g}, "
-        "below which the answer is “cannot tell”",
+        title=f"dots: “cannot tell” below {figures['at_threshold']['threshold']:g}",
     )  # fmt: skip
     axis.set_ylim(top=1.01)
     axis.grid(color="#e4e4e4", linewidth=0.6)
@@ -131,34 +135,38 @@ def robustness(tables: Sequence[tuple[str, list[dict[str, Any]]]]) -> Any:
     columns = 4
     lines = -(-len(groups) // columns)
     figure, axes = _figure(12.5, 2.5 * lines + 0.5, lines, columns, sharey=True)
-    # What people see in a picture counts, where it is known; else the label.
-    known = tables[0][1][0]["fer_plus_accuracy"] is not None
-    figure_name = "fer_plus_accuracy" if known else "accuracy"
     for (bundle, table), colour, mark in zip(tables, (OURS, OTHER), "os", strict=False):
         for axis, (group, names) in zip(axes.flat, groups, strict=False):
-            values = [row[figure_name] for row in table if row["group"] == group]
-            axis.axhline(table[0][figure_name], color=colour, linewidth=0.8, linestyle=":")
-            axis.plot(range(len(names)), values, f"{mark}-", color=colour, markersize=4)
-            axis.lines[-1].set_label(bundle)
+            values = [row["accuracy"] for row in table if row["group"] == group]
+            axis.axhline(table[0]["accuracy"], color=colour, linewidth=0.8, linestyle=":")
+            joined = "" if group == "occlusion" else "-"  # kinds, not degrees
+            axis.plot(
+                range(len(names)), values, f"{mark}{joined}", color=colour, markersize=4,
+                label=f"{bundle} (dotted: clean pictures)",
+            )  # fmt: skip
             axis.set_xticks(range(len(names)), names, rotation=30, ha="right")
+            axis.set_xlim(-0.4, len(names) - 0.6)
             axis.set_title(group)
             axis.grid(axis="y", color="#e4e4e4", linewidth=0.6)
     for axis in axes.flat[len(groups) :]:
         axis.set_visible(False)
     for axis in axes[:, 0]:
-        axis.set_ylabel("right by FER+ majority" if known else "accuracy")
+        axis.set_ylabel("accuracy")
     handles, texts = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
-def averages(pictures: NDArray[np.float64], maps: dict[str, dict[str, dict[str, Any]]]) -> Any:
-    """For each expression the mean of the pictures [7, 48, 48] under the mean map of those
-    `answered` and, where labels are known, `labelled` as it."""
-    rows = [(kind, table) for kind, table in maps.items() if table]
-    figure, axes = _figure(11.5, 1.95 * len(rows) + 0.4, len(rows), len(LABELS))
-    for line, (kind, table) in zip(axes, rows, strict=True):
-        for axis, label, picture in zip(line, LABELS, pictures, strict=True):
+def averages(
+    pictures: dict[str, NDArray[np.float64]],
+    maps: dict[str, dict[str, dict[str, Any]]],
+    centres: tuple[float, float],
+) -> Any:
+    """A line for each kind of maps, such as `answered`: for each expression the mean map over the
+    mean of its pictures [7, 48, 48]."""
+    figure, axes = _figure(11.5, 1.95 * len(maps) + 0.1, len(maps), len(LABELS))
+    for line, (kind, table) in zip(axes, maps.items(), strict=True):
+        for axis, label, picture in zip(line, LABELS, pictures[kind], strict=True):
             one = table[label]
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
@@ -167,21 +175,28 @@ def averages(pictures: NDArray[np.float64], maps: dict[str, dict[str, dict[str, 
                 axis.set_facecolor("#f2f2f2")
                 axis.set_aspect(1)
                 continue
-            axis.imshow(overlay(picture.astype(np.uint8), np.array(one["map"]))[..., ::-1])
+            drawn = overlay(picture.astype(np.uint8), np.array(one["map"]), centres)
+            axis.imshow(drawn[..., ::-1])
         line[0].set_ylabel(kind)
     return figure
 
 
 def overlay(
-    picture: NDArray[np.uint8], evidence: NDArray[Any], scale: int = 6
+    picture: NDArray[np.uint8], evidence: NDArray[Any], centres: tuple[float, float]
 ) -> NDArray[np.uint8]:
-    """A grey picture [h, w] enlarged, BGR, and on it what speaks for the class, bright where most.
+    """A grey picture [h, w] six times enlarged, BGR, and on it what speaks for the class, bright
+    where most; what speaks against it, below 0, stays grey.
 
-    What speaks against it, below 0, stays grey.
+    `centres` says where the cells of `evidence` lie, see `explain.cell_centres`.
     """
+    scale, (start, jump) = 6, centres
     size = (picture.shape[1] * scale, picture.shape[0] * scale)
     ground = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
-    heat = cv2.resize(evidence.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+    step, first = 1 / (scale * jump), (0.5 / scale - 0.5 - start) / jump
+    heat = cv2.warpAffine(
+        evidence.astype(np.float32), np.array([[step, 0, first], [0, step, first]]), size,
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
     heat = np.clip(heat / max(float(heat.max()), 1e-9), 0, 1)
     colour = cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO)
     share = (0.65 * heat**0.7)[..., None]

@@ -59,7 +59,7 @@ def condition_table(figures: dict[str, Any]) -> str:
 
     def cells(row: dict[str, Any]) -> list[str]:
         fer_plus = [percent(row["fer_plus_accuracy"])] if known else []
-        change = f"{100 * row['change']:+.1f}".replace("-", "−")
+        change = f"{round(100 * row['change'], 1) + 0.0:+.1f}".replace("-", "−")
         return [percent(row["accuracy"]), change, *fer_plus, percent(row["cannot_tell"]),
                 f"{row['ece']:.3f}"]  # fmt: skip
 

@@ -46,8 +46,7 @@ def sides(
 
 def open_run(bundle: Bundle, run: Path) -> Any:
     """The float network, a keras.Model, of the run that the bundle was made from."""
-    from mien_convert.quantize import load_network
-    from mien_convert.train import latest_checkpoint
+    from mien_convert.train import latest_checkpoint, load_network
 
     checkpoint = latest_checkpoint(run)
     if checkpoint is None:
