@@ -9,7 +9,7 @@ import pytest
 DAEMON = Path(__file__).parent.parent / "daemon" / "mien"
 HEAVY = {"cv2", "numpy", "ai_edge_litert", "tflite_runtime", "paho", "flask", "waitress"}
 
-GROUND = ["events", "config", "clock", "topics", "store", "control", "bundle", "stage"]
+GROUND = ["events", "config", "clock", "topics", "store", "control", "bundle", "bundles", "stage"]
 PURE = ["smoothing", "tracks", "reading", "pose"]
 
 

@@ -7,6 +7,7 @@ input, temperature, thresholds, measured accuracy, lineage and the SHA-256 of ea
 """
 
 import hashlib
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,10 @@ from msgspec.structs import replace
 from mien.events import EXPRESSIONS, MienError
 
 FORMAT = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME_WORDS = "a name has 1 to 64 letters, digits, hyphens, dots and underscores, no dot first"
+LOOSE_FILES = ("MODEL_CARD.md", "edgetpu_compiler.log")
+"""What a bundle may hold beside the files it names: for people to read, and not hashed."""
 SHIPPED = Path(__file__).parent / "models"
 
 
@@ -76,11 +81,6 @@ def shipped_bundle() -> Path:
     return folders[-1].parent
 
 
-def open_bundle(path: str | None) -> Bundle:
-    """The bundle that a config names, or the shipped one. Raises as `load_bundle`."""
-    return load_bundle(Path(path).expanduser() if path else shipped_bundle())
-
-
 def load_bundle(path: Path) -> Bundle:
     """Read and verify a bundle.
 
@@ -99,6 +99,8 @@ def load_bundle(path: Path) -> Bundle:
         raise BundleError(f"{toml} is not complete: {error}") from None
     if bundle.format != FORMAT:
         raise BundleError(f"{toml} has format {bundle.format}, this version reads {FORMAT}")
+    if not NAME.fullmatch(bundle.name):
+        raise BundleError(f"{toml}: its name is {bundle.name!r}; {NAME_WORDS}")
     if bundle.labels != list(EXPRESSIONS):
         raise BundleError(
             f"{toml}: labels are {', '.join(bundle.labels)}; Mien needs {', '.join(EXPRESSIONS)}"

@@ -4,12 +4,13 @@ import logging
 import threading
 from collections.abc import Callable
 
-from mien.bundle import open_bundle
+from mien.bundle import Bundle
+from mien.bundles import Chosen, instead, open_bundle
 from mien.camera import CameraError, Frame, Reopening
-from mien.classifier import open_classifier
+from mien.classifier import LiteRTClassifier, open_classifier
 from mien.clock import Clock
 from mien.config import Config
-from mien.events import Episode, Live, Part
+from mien.events import Episode, Live, MienError, Part
 from mien.faces import open_finder
 from mien.pipeline import Pipeline, Seen
 from mien.preview import Preview
@@ -18,6 +19,9 @@ from mien.stage import LatestSlot, Stage
 log = logging.getLogger(__name__)
 
 CAMERA_CURE = "check that the camera is plugged in and that no other program uses it"
+BUNDLE_CURE = (
+    "install it again, or go back with `mien models rollback`; either counts from the next start"
+)
 WAIT_S = 0.5  # longest a turn of either loop may wait, so that stopping and heartbeats stay prompt
 
 
@@ -27,25 +31,51 @@ def open_pipeline(config: Config) -> tuple[Pipeline, list[Part]]:
     Raises:
         MienError: a bundle or finder that was asked for cannot be used.
     """
-    bundle = open_bundle(config.expression.bundle)
     finder, finder_trouble = open_finder(
         config.faces,
         models_dir=config.state_dir / "models",
         far=config.seat.far,
         threads=config.expression.threads,
     )
-    classifier, classifier_trouble = open_classifier(
-        bundle, config.expression.accelerator, config.expression.threads
-    )
-    parts = [
-        _model_part("faces", finder.name, finder_trouble),
-        _model_part("expression", f"{bundle.name} on the {classifier.name}", classifier_trouble),
-    ]
+    bundle, classifier, expression = open_expression(config)
+    parts = [_model_part("faces", finder.name, finder_trouble), expression]
     return Pipeline(config, finder, classifier, bundle), parts
 
 
-def _model_part(name: str, text: str, trouble: str | None) -> Part:
-    return Part(name, "degraded", trouble) if trouble else Part(name, "ok", text)
+def open_expression(config: Config) -> tuple[Bundle, LiteRTClassifier, Part]:
+    """The bundle to read with, its network, and how they are.
+
+    An activated bundle that cannot be used gives way to the shipped one, loudly.
+
+    Raises:
+        MienError: the one that the config names, or the shipped one, cannot be used.
+    """
+    chosen = open_bundle(config)
+    try:
+        classifier, notice = _open_classifier(chosen, config)
+    except MienError as error:
+        if chosen.origin != "activated":
+            raise
+        chosen = instead(error)
+        classifier, notice = _open_classifier(chosen, config)
+    if chosen.trouble:
+        log.error("%s", chosen.trouble)
+    part = _model_part(
+        "expression",
+        f"{chosen.words} on the {classifier.name}",
+        chosen.trouble or notice,
+        BUNDLE_CURE if chosen.trouble else None,
+    )
+    return chosen.bundle, classifier, part
+
+
+def _open_classifier(chosen: Chosen, config: Config) -> tuple[LiteRTClassifier, str | None]:
+    settings = config.expression
+    return open_classifier(chosen.bundle, settings.accelerator, settings.threads)
+
+
+def _model_part(name: str, text: str, trouble: str | None, cure: str | None = None) -> Part:
+    return Part(name, "degraded", trouble, cure) if trouble else Part(name, "ok", text)
 
 
 class Seeing:

@@ -8,18 +8,18 @@ import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from mien import facemodel
-from mien.bundle import open_bundle
 from mien.camera import find_camera, open_source
-from mien.classifier import open_classifier
 from mien.clock import SystemClock, synchronised
 from mien.commands.run import load_config
 from mien.config import Config, ConfigError
 from mien.events import MienError, Part, worst
+from mien.seeing import open_expression
 
 MARKS = {"ok": "ok      ", "degraded": "degraded", "failed": "FAILED  "}
 
@@ -104,22 +104,25 @@ def faces(config: Config) -> Part:
 
 
 def expression(config: Config) -> Part:
-    bundle = open_bundle(config.expression.bundle)
-    open_classifier(bundle, "cpu")
-    return Part("expression", "ok", f"bundle {bundle.name} passes its known-answer test")
+    part = open_expression(with_accelerator(config, "cpu"))[2]
+    text = f"bundle {part.text}, passes its known-answer test"
+    return replace(part, text=text) if part.status == "ok" else part
 
 
 def accelerator(config: Config) -> Part:
     asked = config.expression.accelerator
     if asked == "cpu":
         return Part("accelerator", "ok", "not asked for")
-    bundle = open_bundle(config.expression.bundle)
-    classifier, _ = open_classifier(bundle, "edgetpu")
+    _, classifier, _ = open_expression(with_accelerator(config, "edgetpu"))
     if classifier.name == "Edge TPU":
         return Part("accelerator", "ok", "the Edge TPU passes the known-answer test")
     if asked == "auto":
         return Part("accelerator", "ok", "no Edge TPU in use; the CPU is fast enough")
     return Part("accelerator", "degraded", "the Edge TPU cannot be used; the CPU reads instead")
+
+
+def with_accelerator(config: Config, accelerator: Literal["cpu", "edgetpu"]) -> Config:
+    return replace(config, expression=replace(config.expression, accelerator=accelerator))
 
 
 def broker(config: Config) -> Part:
