@@ -13,6 +13,7 @@ from mien_convert.dataset import (
     Dataset,
     clean,
     load_dataset,
+    missing,
     of_classes,
     targets,
     vote_majority,
@@ -194,8 +195,7 @@ def test_targets_of_some_classes_leave_the_others_out() -> None:
 def test_pictures_of_some_classes() -> None:
     dataset = Dataset(pictures(4), np.array([0, 3, 6, 3], np.uint8))
     assert of_classes(dataset, ["happiness", "neutral"]).labels.tolist() == [3, 6, 3]
-    with pytest.raises(DatasetError, match="No picture is labelled fear or sadness; expected"):
-        of_classes(dataset, ["happiness", "fear", "sadness"])
+    assert missing(dataset, ["happiness", "fear", "sadness"]) == ["fear", "sadness"]
 
 
 def test_augmenting_is_repeatable_and_leaves_the_pictures_alone() -> None:
@@ -207,3 +207,4 @@ def test_augmenting_is_repeatable_and_leaves_the_pictures_alone() -> None:
     assert (images == before).all()
     assert (one == augment(images, np.random.default_rng(3))).all()
     assert (one != augment(images, np.random.default_rng(4))).any()
+    assert augment(images, np.random.default_rng(3), 0.0) is images

@@ -151,17 +151,14 @@ def clean(training: Dataset, held_out: Dataset | None = None) -> tuple[Dataset, 
     return training[~dropped], counts
 
 
-def of_classes(dataset: Dataset, classes: list[str]) -> Dataset:
-    """The pictures with one of these labels. Raises DatasetError when one of them has none."""
-    wanted = [LABELS.index(name) for name in classes]
-    empty = [name for name, label in zip(classes, wanted, strict=True)
-             if not (dataset.labels == label).any()]  # fmt: skip
-    if empty:
-        raise DatasetError(
-            f"No picture is labelled {' or '.join(empty)}; expected some of each of "
-            f"{', '.join(classes)}. Add pictures, or leave the class out with --classes."
-        )
-    return dataset[np.isin(dataset.labels, wanted)]
+def of_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:
+    """The pictures with one of these labels."""
+    return dataset[np.isin(dataset.labels, [LABELS.index(name) for name in classes])]
+
+
+def missing(dataset: Dataset, classes: Sequence[str]) -> list[str]:
+    """Those of `classes` that no picture is labelled with."""
+    return [name for name in classes if not (dataset.labels == LABELS.index(name)).any()]
 
 
 def vote_shares(votes: NDArray[np.uint8], classes: Sequence[str] = LABELS) -> NDArray[np.float32]:
