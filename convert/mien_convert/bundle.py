@@ -2,45 +2,68 @@
 
 import datetime
 import json
+import logging
 import shutil
 import subprocess
+import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.bundle import FORMAT, Bundle, Calibration, Input, Thresholds, load_bundle
-from mien.classifier import LiteRTClassifier
+from mien.bundle import (
+    FORMAT,
+    LOOSE_FILES,
+    NAME,
+    NAME_WORDS,
+    Bundle,
+    Calibration,
+    Input,
+    Thresholds,
+    load_bundle,
+)
+from mien.classifier import LiteRTClassifier, known_answer
 from mien_convert.card import model_card
 from mien_convert.dataset import LABELS, Dataset, clean, file_sha256, load_dataset
-from mien_convert.errors import DatasetError, TrainingError, WorkshopError
+from mien_convert.edgetpu import Operation, compile_model, examine
+from mien_convert.errors import DatasetError, WorkshopError
 from mien_convert.evaluate import choose_threshold, fit_temperature, measure, read_logits
 from mien_convert.network import SIZE, require
-from mien_convert.quantize import float_logits, load_network, quantize
-from mien_convert.train import Run, latest_checkpoint, read_run, split
+from mien_convert.quantize import float_logits, parity, quantize
+from mien_convert.train import Run, chosen_checkpoint, load_network, read_run, split
+
+log = logging.getLogger(__name__)
 
 WANTED_RIGHT = 0.85  # of what is labelled at all
+MODEL = "expression.tflite"
+EDGETPU_MODEL = "expression_edgetpu.tflite"
+COMPILER_LOG = "edgetpu_compiler.log"
 
 
 def make_bundle(run_folder: Path, data: Path, out: Path) -> dict[str, Any]:
-    """Quantise the last epoch of a run and write the bundle `out`, named as its folder.
+    """Quantise the epoch of a run that counts and write the bundle `out`, named as its folder.
 
     Temperature and confidence threshold are chosen on PublicTest, through the int8 file as the box
     runs it. Returns the document of `bundle.toml`.
-    Raises DatasetError, TrainingError or WorkshopError when something is missing, and when there is
-    already something at `out`.
+    Raises DatasetError, TrainingError or WorkshopError when something is missing, when the run
+    tells other classes apart than the box, and when there is already something at `out`.
     """
-    checkpoint = latest_checkpoint(run_folder)
-    if checkpoint is None:
-        raise TrainingError(f"{run_folder} holds no finished epoch; begin with mien-convert train.")
+    checkpoint = chosen_checkpoint(run_folder)
     run = read_run(checkpoint)
-    training, held_out = split(load_dataset(data))
-    if file_sha256(data) != run.data_sha256:
-        raise DatasetError(f"{data} is not the file that {run_folder} was trained on.")
-    if held_out is None:
-        raise DatasetError(f"{data} has no part PublicTest to choose temperature and threshold on.")
+    if list(run.preset.classes) != list(LABELS):
+        raise WorkshopError(
+            f"{run_folder} was trained to tell {', '.join(run.preset.classes)}; the box reads "
+            f"{', '.join(LABELS)}, so a bundle needs all of these. Train without --classes."
+        )
+    if not NAME.fullmatch(out.name):
+        raise WorkshopError(
+            f"A bundle cannot be called {out.name!r}: {NAME_WORDS}. Name the folder otherwise."
+        )
+    training, held_out = _split(data, run.data_sha256, f"{run_folder} was")
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise WorkshopError(f"{out} is not an empty folder; name another, or remove it first.")
 
@@ -50,13 +73,13 @@ def make_bundle(run_folder: Path, data: Path, out: Path) -> dict[str, Any]:
     try:
         unfinished.mkdir(parents=True)
         images = clean(training, held_out)[0].images
-        operations = quantize(model, images, unfinished / "expression.tflite")
-        weights, bias = model.get_layer("logits").get_weights()
-        np.savez_compressed(unfinished / "head.npz", weights=weights, bias=bias)
-        document = _measured(unfinished, out.name, model, held_out)
-        document["lineage"] = _lineage(run, operations)
-        (unfinished / "bundle.toml").write_text(_toml(document), "utf-8")
-        (unfinished / "MODEL_CARD.md").write_text(model_card(document), "utf-8")
+        quantised = quantize(model, images, unfinished / MODEL)
+        _write_head(model, unfinished / "head.npz")
+        document = _written(unfinished, out.name, model, held_out)
+        document["parity"]["layers"] = msgspec.to_builtins(quantised.layers)
+        document["edgetpu"] = _compiled(unfinished, document)
+        document["lineage"] = _lineage(run, quantised.operations)
+        _write(unfinished, document)
         load_bundle(unfinished)
         if out.exists():
             out.rmdir()
@@ -65,10 +88,97 @@ def make_bundle(run_folder: Path, data: Path, out: Path) -> dict[str, Any]:
         raise WorkshopError(f"The bundle {out} cannot be written: {error}.") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+    if warning := document["parity"]["warning"]:
+        log.warning("WARNING: %s", warning)
     return document
 
 
-def _measured(folder: Path, name: str, model: Any, held_out: Dataset) -> dict[str, Any]:
+def refresh(folder: Path, data: Path, figures: Path | None = None) -> dict[str, Any]:
+    """Measure a bundle again on PublicTest, compile it if that is possible now, and rewrite its
+    `bundle.toml` and model card.
+
+    `figures` is the JSON of `mien-convert evaluate`: its tables of conditions and of photographs
+    go into the bundle. What only the float network can tell stays as it was.
+    Raises BundleError, DatasetError or WorkshopError.
+    """
+    bundle = load_bundle(folder)
+    document = tomllib.loads((folder / "bundle.toml").read_text("utf-8"))
+    held_out = _split(data, bundle.lineage.get("data_sha256"), f"bundle {bundle.name} was")[1]
+    classifier = LiteRTClassifier(bundle)
+    known_answer(classifier)
+    fresh = _measured(read_logits(classifier, held_out.images), held_out)
+    before = document.get("accuracy", {}).get("public_test", {})
+    kept = ("float_accuracy", "agreement_with_float")
+    fresh["accuracy"]["public_test"] |= {name: before[name] for name in kept if name in before}
+    document["accuracy"] = document.get("accuracy", {}) | fresh.pop("accuracy")
+    document |= fresh
+    if figures is not None:
+        document["accuracy"] |= _elsewhere(figures)
+    try:
+        document["edgetpu"] = _compiled(folder, document)
+        _write(folder, document)
+    except OSError as error:
+        raise WorkshopError(f"The bundle {folder} cannot be written: {error}.") from error
+    load_bundle(folder)
+    return document
+
+
+def pack(folder: Path, out: Path) -> dict[str, Any]:
+    """Verify a bundle, hashes and known answers, and pack it into the zip `out` for the box.
+
+    The same bundle gives the same bytes: order and dates are fixed and nothing is compressed.
+    Returns name, zip, bytes, sha256 and files.
+    Raises BundleError or ClassifierError when it does not verify, WorkshopError when there is
+    something at `out` or it cannot be written.
+    """
+    bundle = load_bundle(folder)
+    known_answer(LiteRTClassifier(bundle))
+    if out.exists():
+        raise WorkshopError(f"There is already a {out}; name another, or remove it first.")
+    files = ["bundle.toml", *sorted(bundle.files)]
+    files += [name for name in LOOSE_FILES if (folder / name).is_file()]
+    unfinished = out.with_name(out.name + ".unfinished")
+    try:
+        with zipfile.ZipFile(unfinished, "w") as archive:
+            for name in files:
+                entry = zipfile.ZipInfo(f"{bundle.name}/{name}", date_time=(1980, 1, 1, 0, 0, 0))
+                entry.create_system, entry.external_attr = 3, 0o100644 << 16  # as on Unix
+                archive.writestr(entry, (folder / name).read_bytes())
+        unfinished.rename(out)
+    except OSError as error:
+        raise WorkshopError(f"The zip {out} cannot be written: {error}.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    size, digest = out.stat().st_size, file_sha256(out)
+    return {
+        "name": bundle.name, "zip": str(out), "bytes": size, "sha256": digest, "files": files,
+    }  # fmt: skip
+
+
+def _split(data: Path, sha256: str | None, whose: str) -> tuple[Dataset, Dataset]:
+    """The parts Training and PublicTest. Raises DatasetError for another file."""
+    training, held_out = split(load_dataset(data))
+    if file_sha256(data) != sha256:
+        raise DatasetError(f"{data} is not the file that {whose} trained on.")
+    if held_out is None:
+        raise DatasetError(f"{data} has no part PublicTest to choose temperature and threshold on.")
+    return training, held_out
+
+
+def _write_head(model: Any, file: Path) -> None:
+    """The last layer. Raises WorkshopError when it does not stand on the average of the map."""
+    weights, bias = model.get_layer("logits").get_weights()
+    channels = model.get_layer("features").output.shape[-1]
+    if weights.shape != (channels, len(LABELS)):
+        raise WorkshopError(
+            "The box needs a network that ends in the average of its last map and one dense "
+            f"layer; this one's last layer takes {weights.shape[0]} values, its last map has "
+            f"{channels} channels. Its figures can be had from mien-convert experiments."
+        )
+    np.savez_compressed(file, weights=weights, bias=bias)
+
+
+def _written(folder: Path, name: str, model: Any, held_out: Dataset) -> dict[str, Any]:
     """Ask the int8 file in `folder` for its known answers and for its figures on `held_out`."""
     size = Input(SIZE, 1)
     labels: list[str] = list(LABELS)
@@ -82,21 +192,13 @@ def _measured(folder: Path, name: str, model: Any, held_out: Dataset) -> dict[st
         folder / "known_answer.npz", images=images, logits=read_logits(classifier, images)
     )
     logits = read_logits(classifier, held_out.images)
-    temperature = fit_temperature(logits, held_out.labels)
-    threshold, coverage, right = choose_threshold(logits, held_out, temperature, WANTED_RIGHT)
-    before = float_logits(model, held_out.images).argmax(axis=1)
-    figures = measure(logits, held_out, temperature)
-    per_class, confusion = figures.pop("per_class"), figures.pop("confusion")
-    figures |= {
-        "coverage": coverage,
-        "right_of_labelled": right,
-        "float_accuracy": float((before == held_out.labels).mean()),
-        "agreement_with_float": float((before == logits.argmax(axis=1)).mean()),
-        "recall": {label: per_class[label]["recall"] for label in LABELS},
-        "precision": {label: per_class[label]["precision"] for label in LABELS},
-        "confusion": confusion,
+    compared = parity(float_logits(model, held_out.images), logits, held_out.labels)
+    measured = _measured(logits, held_out)
+    measured["accuracy"]["public_test"] |= {
+        "float_accuracy": compared["float_accuracy"],
+        "agreement_with_float": compared["agreement"],
     }
-    files = ("expression.tflite", "head.npz", "known_answer.npz")
+    files = (MODEL, "head.npz", "known_answer.npz")
     return {
         "format": FORMAT,
         "name": name,
@@ -104,10 +206,76 @@ def _measured(folder: Path, name: str, model: Any, held_out: Dataset) -> dict[st
         "labels": labels,
         "files": {file: file_sha256(folder / file) for file in files},
         "input": {"size": size.size, "channels": size.channels},
+        **measured,
+        "parity": compared,
+    }
+
+
+def _measured(logits: NDArray[np.float32], held_out: Dataset) -> dict[str, Any]:
+    """Temperature, threshold and figures of the int8 answers: three tables of `bundle.toml`."""
+    temperature = fit_temperature(logits, held_out.labels)
+    threshold, coverage, right = choose_threshold(logits, held_out, temperature, WANTED_RIGHT)
+    figures = measure(logits, held_out, temperature)
+    per_class, confusion = figures.pop("per_class"), figures.pop("confusion")
+    figures |= {"coverage": coverage, "right_of_labelled": right}
+    figures |= {
+        name: {label: per_class[label][name] for label in LABELS}
+        for name in ("recall", "precision", "f1")
+    }
+    return {
         "calibration": {"temperature": temperature},
         "thresholds": {"confidence": threshold},
-        "accuracy": {"public_test": figures},
+        "accuracy": {"public_test": figures | {"confusion": confusion}},
     }
+
+
+def _compiled(folder: Path, document: dict[str, Any]) -> dict[str, Any]:
+    """Compile for the Edge TPU if that is possible; what is said of it in `bundle.toml`."""
+    operations = msgspec.to_builtins(examine(folder / MODEL))
+    compiled, text = compile_model(folder / MODEL, folder / COMPILER_LOG)
+    if compiled is not None:
+        document["files"][compiled.name] = file_sha256(compiled)
+    elif EDGETPU_MODEL in document["files"]:
+        text = f"{text} The file that was compiled before stays."
+    return {
+        "compiled": EDGETPU_MODEL in document["files"],
+        "text": text,
+        "operations": operations,
+    }
+
+
+def _elsewhere(figures: Path) -> dict[str, Any]:
+    """What `mien-convert evaluate --json` measured beside PublicTest, as `bundle.toml` keeps it.
+
+    Raises WorkshopError when the file is no such JSON.
+    """
+    try:
+        told = json.loads(figures.read_text("utf-8"))
+        found = {
+            "conditions": [
+                {
+                    "condition": row.get("condition") or row["group"],
+                    "level": row.get("level") or row.get("name", ""),
+                    "accuracy": float(row["accuracy"]),
+                    "change": float(row["change"]),
+                }
+                for row in told.get("conditions") or []
+            ],
+            "natural": told.get("natural"),
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WorkshopError(
+            f"{figures} is not what mien-convert evaluate --json printed: {error!r}."
+        ) from error
+    return {name: table for name, table in found.items() if table}
+
+
+def _write(folder: Path, document: dict[str, Any]) -> None:
+    """`bundle.toml` and the card, each at once or not at all."""
+    for name, text in (("MODEL_CARD.md", model_card(document)), ("bundle.toml", _toml(document))):
+        unfinished = folder / f"{name}.unfinished"
+        unfinished.write_text(text, "utf-8")
+        unfinished.replace(folder / name)
 
 
 def drawings() -> NDArray[np.uint8]:
@@ -131,7 +299,7 @@ def drawings() -> NDArray[np.uint8]:
     return np.stack(pictures)
 
 
-def _lineage(run: Run, operations: list[str]) -> dict[str, Any]:
+def _lineage(run: Run, operations: list[Operation]) -> dict[str, Any]:
     return {
         "data": "FER-2013 with the votes of FER+",
         "data_sha256": run.data_sha256,
@@ -145,7 +313,7 @@ def _lineage(run: Run, operations: list[str]) -> dict[str, Any]:
         "tensorflow": require("tensorflow").__version__,
         "parameters": run.parameters,
         "multiply_adds": run.multiply_adds,
-        "operations": operations,
+        "operations": sorted({one.operation for one in operations}),
     }
 
 
@@ -160,17 +328,32 @@ def _commit() -> str:
 
 
 def _toml(document: dict[str, Any], table: str = "") -> str:
-    """TOML of nested tables, numbers, strings, dates and lists; None is left out."""
+    """TOML of nested tables, lists of tables, numbers, strings, dates; None is left out."""
     lines, tables = [], []
     for key, value in document.items():
-        name = key if key.replace("_", "").isalnum() else json.dumps(key)
+        name = _key(key)
+        path = f"{table}.{name}" if table else name
         if isinstance(value, dict):
-            tables.append(_toml(value, f"{table}.{name}" if table else name))
-        elif isinstance(value, datetime.date):
-            lines.append(f"{name} = {value.isoformat()}")
-        elif isinstance(value, float):
-            lines.append(f"{name} = {round(value, 4)}")
+            tables.append(_toml(value, path))
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            rows = "".join(f"    {_value(row)},\n" for row in value)
+            lines.append(f"{name} = [\n{rows}]")
         elif value is not None:
-            lines.append(f"{name} = {json.dumps(value, ensure_ascii=False)}")
+            lines.append(f"{name} = {_value(value)}")
     head = [f"[{table}]"] if table and (lines or not tables) else []
     return "\n".join([*head, *lines, ""]) + ("\n" if lines and tables else "") + "\n".join(tables)
+
+
+def _key(key: str) -> str:
+    return key if key.replace("_", "").isalnum() else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        pairs = (f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None)
+        return f"{{ {', '.join(pairs)} }}"
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return (
+        str(round(value, 4)) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+    )
