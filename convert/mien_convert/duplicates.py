@@ -1,11 +1,8 @@
 """The same picture found twice, however it was packed, shrunk or lit.
 
-Two pictures are the same when both the whole, shrunk to 16×16, and the face, 48×48, correlate.
-Correlation does not feel light and contrast. Looked at on FER-2013's Training and PublicTest:
-of 14 pairs drawn from each .01 of the face's correlation between .90 and .97 all were the same
-photograph, between .88 and .90 two of 14 were not, below .86 most were not. In natural photographs,
-which the box levels before it cuts, 93 to 99 of 100 copies of other size, light or JPEG quality
-are found; what was cropped anew or mirrored is not.
+Two pictures are the same when the whole, shrunk to 16×16, and the detail of the face correlate:
+the 48×48 crop without what a Gaussian of 3 pixels leaves of it, so that two people who fill the
+picture alike under the same lamp stay two. docs/workshop/library.md has the figures.
 """
 
 from collections import defaultdict
@@ -19,8 +16,9 @@ from tqdm import tqdm
 from mien_convert.dataset import LABELS
 from mien_convert.library import THUMB, Faces, Library
 
-WHOLE_ALIKE = 0.92
-FACE_ALIKE = 0.90
+WHOLE_ALIKE = 0.88
+FACE_ALIKE = 0.62
+DETAIL_PX = 3.0
 _BLOCK = 1024
 
 Pairs = NDArray[np.int64]
@@ -62,16 +60,26 @@ def alike(
             i, j = i[j > i], j[j > i]
         for part in range(0, len(i), _BLOCK):
             a, b = i[part : part + _BLOCK], j[part : part + _BLOCK]
-            same = np.einsum("np,np->n", _normal(crops[a]), _normal(second[b])) >= FACE_ALIKE
+            same = np.einsum("np,np->n", _detail(crops[a]), _detail(second[b])) >= FACE_ALIKE
             found.append(np.stack([a[same], b[same]], axis=1))
     return np.concatenate(found)
 
 
-def _normal(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """As vectors of length 1 without their mean, so that a product is a correlation."""
+def _detail(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    if not len(crops):
+        return np.empty((0, 1), np.float32)
+    sharp = crops.astype(np.float32)
+    return _normal(sharp - [cv2.GaussianBlur(crop, (0, 0), DETAIL_PX) for crop in sharp])
+
+
+def _normal(images: NDArray[Any]) -> NDArray[np.float32]:
+    """As vectors of length 1 without their mean, so that a product is a correlation; one number
+    more makes pictures of one grey the same."""
     flat = images.reshape(len(images), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
-    return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6))
+    length = np.linalg.norm(flat, axis=1, keepdims=True)
+    blank = length < 1e-3
+    return np.concatenate([flat / np.where(blank, 1, length), blank], axis=1, dtype=np.float32)
 
 
 def joined(count: int, pairs: Pairs) -> NDArray[np.int64]:
@@ -93,8 +101,9 @@ def joined(count: int, pairs: Pairs) -> NDArray[np.int64]:
 def mark(library: Library) -> None:
     """Find what is the same in a library, and say of each family which picture is kept.
 
-    Kept is one that its source holds out (PublicTest, PrivateTest), else the one that came first;
-    none of a family whose labels differ, for nobody can say which is right.
+    Kept is one with the label of more than half of the family: one that its source holds out
+    (PublicTest, PrivateTest), else the one that came first. Pictures with another label are in
+    conflict; all of them where no label has more than half, for nobody can say which is right.
     """
     faces = library.faces("reason IS NULL")
     members = defaultdict(list)
@@ -102,11 +111,14 @@ def mark(library: Library) -> None:
         members[int(family)].append(index)
     families = {}
     for family in members.values():
-        if len(family) > 1:
-            kept = min(family, key=lambda index: (faces.usage[index] < 1, faces.ids[index]))
-            conflict = len({int(faces.labels[index]) for index in family}) > 1
-            for index in family:
-                families[int(faces.ids[index])] = (int(faces.ids[kept]), conflict)
+        if len(family) == 1:
+            continue
+        count = np.bincount(faces.labels[family])
+        right = int(count.argmax()) if 2 * count.max() > len(family) else -1
+        agree = [index for index in family if faces.labels[index] == right] or family
+        kept = min(agree, key=lambda index: (faces.usage[index] < 1, faces.ids[index]))
+        for index in family:
+            families[int(faces.ids[index])] = (int(faces.ids[kept]), faces.labels[index] != right)
     library.set_families(families)
 
 

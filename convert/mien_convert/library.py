@@ -67,7 +67,7 @@ CREATE TABLE pictures (
     usage INTEGER,                  -- the part that its source puts it in, index into USAGES
     reason TEXT,                    -- why it went no further, found when it was read
     family INTEGER,                 -- of the same picture, found several times: the one kept
-    conflict INTEGER NOT NULL DEFAULT 0,  -- its family has several labels
+    conflict INTEGER NOT NULL DEFAULT 0,  -- its family says otherwise, or nothing clear
     thumb BLOB, crop BLOB,          -- grey u8: the whole picture 16×16, the face 48×48
     part INTEGER,                   -- the part that `split` put it in
     UNIQUE (source, address)
@@ -282,12 +282,12 @@ class Library:
         return dict(self._all("SELECT address, usage FROM pictures WHERE source = ?", source))
 
     def set_families(self, families: dict[int, tuple[int, bool]]) -> None:
-        """Say anew which pictures are the same: id → id of the one kept, whether labels differ."""
+        """Say anew which pictures are the same: id → id of the one kept, whether it is in conflict."""
         with self._transaction():
             self._database.execute("UPDATE pictures SET family = NULL, conflict = 0")
             self._database.executemany(
                 "UPDATE pictures SET family = ?, conflict = ? WHERE id = ?",
-                ((kept, conflict, id) for id, (kept, conflict) in families.items()),
+                ((kept, int(conflict), id) for id, (kept, conflict) in families.items()),
             )
 
     def set_parts(self, parts: dict[int, int], split: dict[str, Any]) -> None:

@@ -17,11 +17,14 @@ CELL = 64
 RIM = 3
 CAPTION = 14
 HEAD = 34
+FAMILIES = ("duplicate", "label conflict")
+FAULTS = ("not a face", "votes of another picture", "blank")
 
 
 def write_sheets(library: Library, folder: Path, count: int) -> list[Path]:
     """Write `happiness.png` and so on with at most `count` faces each, evenly drawn from what is
-    there, and `label conflict.png`, `blank.png` and so on for what was dropped with a face.
+    there, and one for
+    each reason why faces were dropped; those of doubles show whole families.
 
     Raises:
         WorkshopError: there are no faces, or the folder cannot be written.
@@ -30,15 +33,9 @@ def write_sheets(library: Library, folder: Path, count: int) -> list[Path]:
         (label, f"label = {i} AND stage = 2") for i, label in enumerate(LABELS)
     ]
     sheets += [
-        (why, f"why = '{why}'")
-        for why in (
-            "label conflict",
-            "duplicate",
-            "not a face",
-            "votes of another picture",
-            "blank",
-        )
+        (why, f"family IN (SELECT family FROM rows WHERE why = '{why}')") for why in FAMILIES
     ]
+    sheets += [(why, f"why = '{why}'") for why in FAULTS]
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -66,8 +63,8 @@ def sheet(name: str, faces: Faces, count: int) -> NDArray[np.uint8]:
     """Faces in rows under a heading, each with its id, u8 [h, w]. Families lie side by side."""
     order = np.lexsort([faces.ids, faces.families])
     chosen = order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).astype(int))]
-    if name == "label conflict":
-        chosen = order[:count]  # families are not torn
+    if name in FAMILIES:
+        chosen = order[:count]  # they are not torn
     rows = -(-len(chosen) // COLUMNS)
     height = CELL + CAPTION
     page = np.full((HEAD + rows * height, COLUMNS * CELL), 250, np.uint8)

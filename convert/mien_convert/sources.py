@@ -155,7 +155,8 @@ class FolderSource:
             hint = f" If {table.name} has their labels, import that file." if table else ""
             raise SourceError(
                 f"{unknown['.']} pictures in {self._root} lie in no class folder; expected are "
-                f"folders such as {self._root.name}/happiness.{hint}"
+                f"folders such as {self._root.name}/happiness, or --class "
+                f"{self._root.resolve().name}=EXPRESSION if all look alike.{hint}"
             )
         if unknown:
             (name, count), *more = unknown.most_common()
