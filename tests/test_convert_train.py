@@ -21,6 +21,7 @@ from mien_convert.train import (
     _batches,
     _one_epoch,
     _save,
+    _taught,
     _weights,
     chosen_checkpoint,
     latest_checkpoint,
@@ -61,7 +62,7 @@ class FakeNetwork:
 
 
 def run(history: list[Epoch]) -> Run:
-    return Run("mien", load_preset("mien"), 1, "00", 400, {}, 7, 7, history)
+    return Run("mien", load_preset("mien"), 1, "00", 400, {}, [], 7, 7, history)
 
 
 def faces(count: int) -> Dataset:
@@ -106,6 +107,28 @@ def test_batches_are_the_same_for_the_same_epoch_only() -> None:
     assert len(rows(1)) == 16
     assert rows(1) == rows(1)
     assert rows(1) != rows(2)
+
+
+class FakeTeacher:
+    """Says on every picture that the first class is likely to these odds, in both heads."""
+
+    def __init__(self, odds: float) -> None:
+        self.odds = odds
+
+    def predict_on_batch(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        logits = np.zeros((len(images), 7), np.float32)
+        logits[:, 0] = np.log(6 * self.odds)
+        return [logits, logits]
+
+
+def test_teachers_are_mixed_into_what_is_learnt() -> None:
+    wanted = [np.eye(7, dtype=np.float32)[[6, 6]]] * 2
+    preset = msgspec.structs.replace(load_preset("mien"), teacher_weight=0.5)
+    nets = Networks(None, None, [FakeTeacher(1), FakeTeacher(3)])
+    for answers in _taught(nets, faces(2).images, wanted, preset):
+        assert answers.sum(axis=1) == pytest.approx([1, 1])
+        assert answers[:, 0] == pytest.approx([0.5 * (1 / 2 + 3 / 4) / 2] * 2)
+    assert wanted[0][0].tolist() == [0, 0, 0, 0, 0, 0, 1], "the targets stay as they were"
 
 
 def test_balanced_classes_weigh_the_same() -> None:

@@ -80,7 +80,8 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `classes` are those told apart, all seven unless named. `label_weight` is the part of the
     FER-2013 word in the loss; the rest belongs to a second head, which learns the FER+ votes.
-    `answer_weight` is the part of the first head in the answer. `average_decay` a step is that of
+    `answer_weight` is the part of the first head in the answer. `teacher_weight` is the part of the
+    teachers' answers in what is learnt, where a run has teachers. `average_decay` a step is that of
     the running average of the weights, 0 for none. With `patience` the run stops after as many
     epochs without a better accuracy on PublicTest, and the best epoch is the one that counts.
     """
@@ -97,15 +98,16 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label_weight: Share = 1.0
     answer_weight: Share = 1.0
     label_smoothing: Share = 0.0
+    teacher_weight: Share = 0.7
     class_weights: Literal["equal", "balanced"] = "equal"
     patience: Positive | None = None
 
     def __post_init__(self) -> None:
         strangers = [name for name in self.classes if name not in LABELS]
-        if strangers or len(set(self.classes)) < len(self.classes):
+        if strangers or len(set(self.classes)) < max(2, len(self.classes)):
             raise ValueError(
-                f"classes are {', '.join(self.classes)}; expected each at most once, out of: "
-                f"{', '.join(LABELS)}"
+                f"classes are {', '.join(self.classes)}; expected two or more, each at most once, "
+                f"out of: {', '.join(LABELS)}"
             )
 
     @property

@@ -5,7 +5,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mien.classifier import probabilities
 from mien_convert import network
 from mien_convert.augment import augment, resized
 from mien_convert.dataset import (
@@ -24,6 +25,7 @@ from mien_convert.dataset import (
     clean,
     file_sha256,
     load_dataset,
+    missing,
     of_classes,
     targets,
 )
@@ -56,6 +58,8 @@ class Run(msgspec.Struct):
     data_sha256: str
     pictures: int
     left_out: dict[str, int]
+    teachers: list[str]
+    """The SHA-256 of each teacher's averaged network."""
     parameters: int
     multiply_adds: int
     history: list[Epoch]
@@ -79,10 +83,11 @@ class Run(msgspec.Struct):
 
 @dataclass
 class Networks:
-    """The network that learns, fast, and the running average of its weights, exact."""
+    """The network that learns, fast; the running average of its weights, exact; its teachers."""
 
     model: Any
     averaged: Any
+    teachers: Sequence[Any] = ()
 
 
 def train(
@@ -93,8 +98,12 @@ def train(
     seed: int = 1,
     resume: bool = False,
     classes: list[str] | None = None,
+    teachers: Sequence[Path] = (),
 ) -> Run:
     """Train on the part Training of `data` (all of it where there is no `usage`) into folder `out`.
+
+    With `teachers`, folders of finished runs, it also learns what these say of the same changed
+    picture, on average (Hinton et al. 2015, "Distilling the knowledge in a neural network").
 
     Raises DatasetError for data that cannot be used, TrainingError when the run cannot begin, the
     loss is no number or a checkpoint cannot be written.
@@ -106,6 +115,14 @@ def train(
         preset = with_classes(preset, classes)
     training, held_out = split(of_classes(load_dataset(data), preset.classes))
     training, left_out = clean(training, held_out)
+    if empty := missing(training, preset.classes):
+        raise TrainingError(
+            f"{data} has no picture to learn {' or '.join(empty)} from ({len(training)} in all); "
+            f"expected some of each of {', '.join(preset.classes)}. Add pictures, or leave the "
+            "class out with --classes."
+        )
+    if held_out is not None and (empty := missing(held_out, preset.classes)):
+        log.warning("No picture of PublicTest is labelled %s.", " or ".join(empty))
     if len(training) < preset.batch:
         raise TrainingError(
             f"{data} has {len(training)} pictures to learn from; "
@@ -118,9 +135,11 @@ def train(
     answering = network.answering(averaged, preset)
     run = Run(
         preset_name, preset, seed, file_sha256(data), len(training), left_out,
+        [file_sha256(chosen_checkpoint(teacher) / "averaged.keras") for teacher in teachers],
         answering.count_params(), network.multiply_adds(answering), [],
     )  # fmt: skip
     nets = _begin(out, run, averaged, resume)
+    nets.teachers = [_teacher(folder, preset) for folder in teachers]
     wanted = targets(training, preset.classes, preset.label_smoothing)
     weights = _weights(training, preset)
     while not run.is_over:
@@ -209,7 +228,7 @@ def _begin(out: Path, run: Run, averaged: Any, resume: bool) -> Networks:
     run.history = before.history
     if msgspec.to_builtins(before) != msgspec.to_builtins(run):
         raise TrainingError(
-            f"{out} was begun with another preset, seed, number of epochs or data file; "
+            f"{out} was begun with another preset, seed, number of epochs, teacher or data file; "
             "repeat these as they were, or name another folder."
         )
     network.build(run.preset, fast=True)  # registers the layer that the checkpoint names
@@ -268,14 +287,14 @@ def _one_epoch(
     loss_sum = right_sum = 0.0
     batches = _batches(training, preset.batch, [run.seed, epoch], phase)
     bar = tqdm(batches, f"epoch {epoch}/{preset.epochs}", steps, leave=False, disable=None)
-    for number, (rows, images) in enumerate(bar, 1):
+    for number, (rows, changed) in enumerate(bar, 1):
         part = (over + number / steps) / phase.epochs
         model.optimizer.learning_rate = phase.rate + part * (phase.final_rate - phase.rate)
         # Keras reports a running mean; reset, so that a broken batch can be named.
         model.reset_metrics()
         told = model.train_on_batch(
-            images,
-            [answers[rows] for answers in wanted[:heads]],
+            as_input(resized(changed, phase.size)),
+            _taught(nets, changed, [answers[rows] for answers in wanted[:heads]], preset),
             sample_weight=[weights[rows]] * heads,
             return_dict=True,
         )
@@ -292,6 +311,43 @@ def _one_epoch(
     return loss_sum / steps, right_sum / steps
 
 
+def _teacher(folder: Path, preset: Preset) -> Any:
+    """The averaged network of a finished run, in its fast form. Raises TrainingError."""
+    checkpoint = chosen_checkpoint(folder)
+    taught = read_run(checkpoint).preset
+    has_votes, needs_votes = taught.label_weight < 1, preset.label_weight < 1
+    if taught.classes != preset.classes or needs_votes > has_votes:
+        raise TrainingError(
+            f"{folder} cannot teach this run: it has other classes, or learnt nothing of the votes."
+        )
+    averaged = network.require("keras").saving.load_model(
+        checkpoint / "averaged.keras", compile=False
+    )
+    model = network.build(taught, fast=True)
+    model.set_weights(averaged.get_weights())
+    return model
+
+
+def _taught(
+    nets: Networks,
+    changed: NDArray[np.uint8],
+    wanted: list[NDArray[np.float32]],
+    preset: Preset,
+) -> list[NDArray[np.float32]]:
+    """`wanted`, f32 [N, classes] of each head, mixed with what the teachers say."""
+    if not nets.teachers:
+        return wanted
+    images, count, share = as_input(changed), len(nets.teachers), preset.teacher_weight
+    wanted = [answers * (1 - share) for answers in wanted]
+    for teacher in nets.teachers:
+        told = teacher.predict_on_batch(images)
+        for answers, logits in zip(
+            wanted, told if isinstance(told, list) else [told], strict=False
+        ):
+            answers += share / count * probabilities(logits, 1.0)
+    return wanted
+
+
 def _average(nets: Networks, decay: float) -> None:
     """Move the averaged weights and batch statistics towards the present ones."""
     for slow, now in zip(nets.averaged.weights, nets.model.weights, strict=True):
@@ -300,16 +356,15 @@ def _average(nets: Networks, decay: float) -> None:
 
 def _batches(
     training: Dataset, size: int, seed: list[int], phase: Phase
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
     """Rows and changed pictures, shuffled; the next batch is made while the network works on the
     last."""
     random = np.random.default_rng(seed)
     order = random.permutation(len(training))
 
-    def make(start: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def make(start: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         rows = order[start : start + size]
-        changed = augment(training.images[rows], random, phase.augmentation)
-        return rows, as_input(resized(changed, phase.size))
+        return rows, augment(training.images[rows], random, phase.augmentation)
 
     starts = range(0, len(training) - size + 1, size)
     with ThreadPoolExecutor(1) as worker:

@@ -25,7 +25,10 @@ def add_data(parser: argparse.ArgumentParser, text: str) -> None:
 
 def add_preset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--preset", default="mien", choices=preset_names(), help="default: %(default)s"
+        "--preset",
+        default="mien",
+        metavar="PRESET",
+        help=f"{', '.join(preset_names())}, or a file that ends in .toml; default: %(default)s",
     )
     parser.add_argument("--epochs", type=positive, metavar="N", help="instead of the preset's")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="default: %(default)s")

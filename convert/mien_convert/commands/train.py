@@ -18,8 +18,16 @@ def add(subcommands: Any) -> None:
     parser.add_argument("--resume", action="store_true", help="go on after the last checkpoint")
     add_preset(parser)
     parser.add_argument(
+        "--teacher",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="a finished run whose answers are learnt too; may be given several times",
+    )
+    parser.add_argument(
         "--classes",
-        type=lambda text: text.split(","),
+        type=lambda text: [name.strip() for name in text.split(",")],
         metavar="A,B,…",
         help=f"tell only these apart, out of {', '.join(LABELS)}; default: the preset's",
     )
@@ -30,6 +38,7 @@ def run(arguments: argparse.Namespace) -> Any:
         arguments.data, arguments.out, arguments.preset, arguments.epochs, arguments.seed,
         arguments.resume,
         arguments.classes,
+        arguments.teacher,
     )  # fmt: skip
 
 
