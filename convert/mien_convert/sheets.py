@@ -22,9 +22,8 @@ FAULTS = ("not a face", "votes of another picture", "blank")
 
 
 def write_sheets(library: Library, folder: Path, count: int) -> list[Path]:
-    """Write `happiness.png` and so on with at most `count` faces each, evenly drawn from what is
-    there, and one for
-    each reason why faces were dropped; those of doubles show whole families.
+    """Write `happiness.png` and so on, at most `count` faces each, evenly drawn from what is there,
+    and one sheet for each reason why faces were dropped; those of doubles show whole families.
 
     Raises:
         WorkshopError: there are no faces, or the folder cannot be written.

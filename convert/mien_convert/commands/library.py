@@ -16,7 +16,7 @@ NO_LABEL = "no label"
 
 
 def add(subcommands: Any) -> None:
-    parser = subcommands.add_parser("library", help=__doc__.split(": ")[1], description=__doc__)
+    parser = subcommands.add_parser("library", help=(__doc__ or "").split(": ")[1].rstrip("."), description=__doc__)
     parser.add_argument("library", type=Path, metavar="LIBRARY", help="folder of the library")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     add_command(
