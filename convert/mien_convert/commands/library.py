@@ -16,7 +16,8 @@ NO_LABEL = "no label"
 
 
 def add(subcommands: Any) -> None:
-    parser = subcommands.add_parser("library", help=(__doc__ or "").split(": ")[1].rstrip("."), description=__doc__)
+    text = "what a library holds, its doubles, its parts, and the file to train on"
+    parser = subcommands.add_parser("library", help=text, description=text)
     parser.add_argument("library", type=Path, metavar="LIBRARY", help="folder of the library")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     add_command(
