@@ -5,7 +5,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +71,13 @@ class Run(msgspec.Struct):
         return max(measured, key=lambda epoch: epoch.accuracy or 0.0, default=None)
 
     @property
+    def chosen(self) -> Epoch | None:
+        """The epoch that counts: the last, or with `patience` the best."""
+        if self.preset.patience is not None and self.best is not None:
+            return self.best
+        return self.history[-1] if self.history else None
+
+    @property
     def is_over(self) -> bool:
         """Whether all epochs are done, or `patience` ran out."""
         if len(self.history) >= self.preset.epochs:
@@ -113,6 +120,24 @@ def train(
         preset = preset.lasting(epochs)
     if classes is not None:
         preset = with_classes(preset, classes)
+    return train_preset(preset, data, out, preset_name, seed, resume, teachers)
+
+
+def train_preset(
+    preset: Preset,
+    data: Path,
+    out: Path,
+    preset_name: str,
+    seed: int,
+    resume: bool,
+    teachers: Sequence[Path] = (),
+    goes_on: Callable[[Run], bool] = lambda run: True,
+) -> Run:
+    """The same for a preset at hand. Before each epoch `goes_on` may say that it is enough; with
+    `resume` the run can go on from there.
+
+    Raises what `train` raises, and what `goes_on` does.
+    """
     training, held_out = split(of_classes(load_dataset(data), preset.classes))
     training, left_out = clean(training, held_out)
     if empty := missing(training, preset.classes):
@@ -142,7 +167,7 @@ def train(
     nets.teachers = [_teacher(folder, preset) for folder in teachers]
     wanted = targets(training, preset.classes, preset.label_smoothing)
     weights = _weights(training, preset)
-    while not run.is_over:
+    while not run.is_over and goes_on(run):
         epoch, begun = len(run.history) + 1, time.monotonic()
         loss, right = _one_epoch(nets, training, wanted, weights, run, epoch)
         held_out_loss, accuracy = None, None
@@ -175,10 +200,8 @@ def chosen_checkpoint(run: Path) -> Path:
     latest = latest_checkpoint(run)
     if latest is None:
         raise TrainingError(f"{run} holds no finished epoch; begin with mien-convert train.")
-    told = read_run(latest)
-    if told.preset.patience is not None and told.best is not None:
-        return _folder(run, told.best.epoch)
-    return latest
+    chosen = read_run(latest).chosen
+    return latest if chosen is None else _folder(run, chosen.epoch)
 
 
 def read_run(checkpoint: Path) -> Run:
