@@ -49,25 +49,26 @@ def report(figures: dict[str, Any], asked: str) -> str:
 
 
 def condition_table(figures: dict[str, Any]) -> str:
-    """The table of conditions in Markdown; with `against`, the other bundle stands before."""
+    """The table of conditions in Markdown; with `against` each cell goes from the other bundle's
+    figure to this one's."""
     known = figures["conditions"][0]["fer_plus_accuracy"] is not None
-    names = ["accuracy", "change", *(["FER+"] if known else []), "cannot tell", "ECE"]
     tables = [figures["conditions"]]
     if "against" in figures:
         tables.insert(0, figures["against"]["conditions"])
-        names = [f"{name}, {when}" for when in ("before", "after") for name in names]
 
     def cells(row: dict[str, Any]) -> list[str]:
-        fer_plus = [percent(row["fer_plus_accuracy"])] if known else []
         change = f"{round(100 * row['change'], 1) + 0.0:+.1f}".replace("-", "−")
+        fer_plus = [percent(row["fer_plus_accuracy"])] if known else []
         return [percent(row["accuracy"]), change, *fer_plus, percent(row["cannot_tell"]),
                 f"{row['ece']:.3f}"]  # fmt: skip
 
-    lines = [
-        (f"{rows[0]['group']} {rows[0]['name']}".strip(), *(c for row in rows for c in cells(row)))
-        for rows in zip(*tables, strict=True)
-    ]
-    return _table(("condition", *names), lines)
+    lines = []
+    for rows in zip(*tables, strict=True):
+        both = zip(*(cells(row) for row in rows), strict=True)
+        name = f"{rows[0]['group']} {rows[0]['name']}".strip()
+        lines.append((name, *(" → ".join(cell).replace(" % →", " →") for cell in both)))
+    head = ("condition", "accuracy", "change", *(["FER+"] if known else []), "cannot tell", "ECE")
+    return _table(head, lines)
 
 
 def percent(share: float | None) -> str:

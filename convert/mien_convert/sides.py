@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from mien.bundle import Bundle
 from mien_convert.dataset import Dataset
-from mien_convert.errors import TrainingError, WorkshopError
+from mien_convert.errors import WorkshopError
 from mien_convert.evaluate import measure
 
 
@@ -46,11 +46,9 @@ def sides(
 
 def open_run(bundle: Bundle, run: Path) -> Any:
     """The float network, a keras.Model, of the run that the bundle was made from."""
-    from mien_convert.train import latest_checkpoint, load_network
+    from mien_convert.train import chosen_checkpoint, load_network
 
-    checkpoint = latest_checkpoint(run)
-    if checkpoint is None:
-        raise TrainingError(f"{run} holds no finished epoch; give the folder of a training run.")
+    checkpoint = chosen_checkpoint(run)
     model = load_network(checkpoint)
     weights, bias = model.get_layer("logits").get_weights()
     with np.load(bundle.path / "head.npz") as head:
