@@ -53,7 +53,7 @@ def test_evaluate_prints_the_promised_json(
     data = faces(tmp_path, names=np.array(["more", "arrays"]))
     assert main(["evaluate", str(shipped_bundle()), "--data", str(data), "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert list(figures) == ["n", "accuracy", "macro_f1", "ece", "per_class", "confusion"]
+    assert list(figures)[:6] == ["n", "accuracy", "macro_f1", "ece", "per_class", "confusion"]
     assert figures["n"] == 12
     assert list(figures["per_class"]) == list(LABELS)
     assert all(

@@ -189,7 +189,8 @@ def show(figures: dict[str, Any]) -> None:
         "n", "accuracy", "balanced_accuracy", "macro_f1", "ece", "fer_plus_accuracy"
     ):  # fmt: skip
         if figures.get(name) is not None:
-            print(f"{name.replace('_', ' '):18} {figures[name]:<8.4g} {_span(figures, name)}")
+            line = f"{name.replace('_', ' '):18} {figures[name]:<8.4g} {_span(figures, name)}"
+            print(line.rstrip())
     left = figures["at_threshold"]
     if left.get("fer_plus_right") is not None:
         coverage, right, whose = left["fer_plus_coverage"], left["fer_plus_right"], "FER+ majority"
