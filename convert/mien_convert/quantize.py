@@ -66,7 +66,8 @@ def quantize(model: Any, images: NDArray[np.uint8], out: Path) -> Quantised:
             "This network has no layer called features, the last map the box needs."
         )
     image = tf.TensorSpec((1, SIZE, SIZE, 1), tf.float32, "image")
-    both = keras.Model(model.inputs, [model.output, model.get_layer("features").output])
+    outputs = [model.get_layer(name).output for name in ("logits", "features")]
+    both = keras.Model(model.inputs, outputs)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # The converter warns of its own settings, none of which is ours to change.
         warnings.simplefilter("ignore")
@@ -176,5 +177,6 @@ def parity(
 
 
 def float_logits(model: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Logits f32 [N, 7] of the network before quantising."""
-    return np.asarray(model.predict(as_input(images), batch_size=512, verbose=0), np.float32)
+    """Logits f32 [N, 7] of the network before quantising, for pictures u8 [N, 48, 48]."""
+    single = require("keras").Model(model.inputs, model.get_layer("logits").output)
+    return np.asarray(single.predict(as_input(images), batch_size=512, verbose=0), np.float32)
