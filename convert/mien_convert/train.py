@@ -34,7 +34,7 @@ from mien_convert.preset import Phase, Preset, load_preset, with_classes
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT = "epoch-"
+CHECKPOINT, UNFINISHED = "epoch-", "unfinished"
 
 
 class Epoch(msgspec.Struct, frozen=True):
@@ -422,7 +422,7 @@ def _folder(out: Path, epoch: int) -> Path:
 def _save(out: Path, run: Run, nets: Networks) -> None:
     """Write the checkpoint beside the last one, then let it take its place."""
     final = _folder(out, len(run.history))
-    unfinished = out / "unfinished"
+    unfinished = out / UNFINISHED
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
