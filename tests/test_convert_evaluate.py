@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,7 @@ def test_the_same_file_by_reference_kernels_and_as_on_the_box() -> None:
     images = drawings()
     data = Dataset(images, (np.arange(len(images)) % 7).astype(np.uint8))
     box = read_logits(LiteRTClassifier(bundle), images)
-    found = sides(bundle, box, data, None)
+    found = sides(bundle, box, data)
     assert list(found["accuracy"]) == ["reference", "box"]
     (pair,) = found["pairs"]
     assert pair["sides"] == ["reference", "box"]
@@ -274,6 +275,7 @@ def test_the_command_writes_figures_and_a_report(
     written = json.loads((out / "figures.json").read_text("utf-8"))
     assert written == {name: value for name, value in figures.items() if name != "files"}
     assert figures["against"]["difference"]["agreement"] == 1.0
+    assert figures["against"]["fer_plus_difference"]["accuracy"] == 0.0
     assert figures["against"]["conditions"] == figures["conditions"]
     report = (out / "report.md").read_text("utf-8")
     for part in ("## Worse pictures", "## By source", "## Side by side", "## Cost", "before, "):
@@ -344,6 +346,16 @@ def test_a_folder_without_any_face_is_one_sentence(
     for file in (tmp_path / "anger").iterdir():
         cv2.imwrite(str(file), np.full((300, 300), 90, np.uint8))
     assert "No face was found in any of the 3" in refused(capsys, "--folder", tmp_path)
+
+
+def test_a_bundle_for_other_labels_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(shipped_bundle(), other)
+    toml = other / "bundle.toml"
+    toml.write_text(toml.read_text("utf-8").replace('"disgust", "fear"', '"boredom"'), "utf-8")
+    assert "Mien needs anger, disgust" in refused(capsys, "--data", "x.npz", "--against", other)
 
 
 def test_options_that_do_not_go_together_are_one_sentence(

@@ -138,12 +138,14 @@ def _against(figures: dict[str, Any]) -> str:
         if figures.get(name) is not None
     ]
     gain = other["difference"]
-    return (
-        f"## {other['bundle']} before, {figures['bundle']} after\n\n"
-        + _table(("", "before", "after"), rows)
-        + f"\n\nAccuracy gained on the same pictures: {gain['accuracy']:.3f} "
+    text = (
+        f"Accuracy gained on the same pictures: {gain['accuracy']:+.3f} "
         f"({_range(gain['interval'])}); both answer the same for {percent(gain['agreement'])}."
     )
+    if (gain := other.get("fer_plus_difference")) and gain["accuracy"] is not None:
+        text += f" Against the FER+ majority: {gain['accuracy']:+.3f} ({_range(gain['interval'])})."
+    head = f"## {other['bundle']} before, {figures['bundle']} after"
+    return "\n\n".join((head, _table(("", "before", "after"), rows), text))
 
 
 def _sources(sources: dict[str, dict[str, Any]]) -> str:

@@ -15,17 +15,20 @@ from mien_convert.evaluate import measure
 
 
 def sides(
-    bundle: Bundle, box: NDArray[np.float32], dataset: Dataset, run: Path | None
+    bundle: Bundle, box: NDArray[np.float32], dataset: Dataset, model: Any = None
 ) -> dict[str, Any]:
     """Accuracy of each side, and how far apart each two are.
 
-    `box` are the logits f32 [N, 7] that the box's classifier gave; `float` is there when the folder
-    of the training `run` is given. Differences are of logits, and the largest one is of any logit
-    of any picture.
-    Raises TrainingError for a run without an epoch, WorkshopError for one of another bundle or
-    where a library is missing.
+    `box` are the logits f32 [N, 7] that the box's classifier gave; `float` is there when `model`,
+    the keras.Model before quantising, is given. Differences are of logits, and the largest one is
+    of any logit of any picture.
+    Raises WorkshopError where there are no reference kernels.
     """
-    logits = {} if run is None else {"float": _float(bundle, dataset.images, run)}
+    logits = {}
+    if model is not None:
+        from mien_convert.quantize import float_logits
+
+        logits["float"] = float_logits(model, dataset.images)
     logits |= {"reference": _reference(bundle, dataset.images), "box": box}
     temperature = bundle.calibration.temperature
     figures = {side: measure(answers, dataset, temperature) for side, answers in logits.items()}
@@ -45,7 +48,11 @@ def sides(
 
 
 def open_run(bundle: Bundle, run: Path) -> Any:
-    """The float network, a keras.Model, of the run that the bundle was made from."""
+    """The float network, a keras.Model, of the run that the bundle was made from.
+
+    Raises TrainingError for a run without a whole epoch, WorkshopError for one of another bundle or
+    where Keras is missing.
+    """
     from mien_convert.train import chosen_checkpoint, load_network
 
     checkpoint = chosen_checkpoint(run)
@@ -62,12 +69,6 @@ def open_run(bundle: Bundle, run: Path) -> Any:
             "other weights; give the folder of that run."
         )
     return model
-
-
-def _float(bundle: Bundle, images: NDArray[np.uint8], run: Path) -> NDArray[np.float32]:
-    from mien_convert.quantize import float_logits
-
-    return float_logits(open_run(bundle, run), images)
 
 
 def _reference(bundle: Bundle, images: NDArray[np.uint8]) -> NDArray[np.float32]:

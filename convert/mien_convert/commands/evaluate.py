@@ -16,12 +16,13 @@ from mien.reading import read
 from mien_convert import plots
 from mien_convert.commands import EVALUATION_DATA, add_command
 from mien_convert.conditions import robustness
-from mien_convert.dataset import LABELS, USAGES, Dataset, load_dataset
+from mien_convert.dataset import LABELS, USAGES, Dataset, load_dataset, vote_majority
 from mien_convert.errors import WorkshopError
 from mien_convert.evaluate import by_source, difference, evaluate, read_logits, read_sources
+from mien_convert.network import require
 from mien_convert.photographs import Faces, box_finder, labelled_photographs, read_faces
 from mien_convert.report import condition_table, percent, report
-from mien_convert.sides import sides
+from mien_convert.sides import open_run, sides
 from mien_convert.speed import speed
 
 
@@ -68,8 +69,10 @@ def run(arguments: argparse.Namespace) -> Any:
     bundle = load_bundle(arguments.bundle)
     other = load_bundle(arguments.against) if arguments.against else None
     classifier = LiteRTClassifier(bundle)
+    # What may be missing is found out before minutes of work, not after.
     if arguments.out:
         _prepare(arguments.out)
+    model = open_run(bundle, arguments.run_folder) if arguments.run_folder else None
     faces = None
     if arguments.folder:
         dataset, faces, notice = _photographed(arguments.folder, arguments.labels)
@@ -82,16 +85,17 @@ def run(arguments: argparse.Namespace) -> Any:
     elif (sources := read_sources(arguments.data, arguments.usage)) is not None:
         figures["sources"] = by_source(logits, dataset, sources, bundle.calibration.temperature)
     figures["speed"] = speed(classifier, dataset.images)
-    if arguments.sides or arguments.run_folder:
-        figures["sides"] = sides(bundle, logits, dataset, arguments.run_folder)
+    if arguments.sides or model:
+        figures["sides"] = sides(bundle, logits, dataset, model)
     classifiers = [classifier]
     if other:
         classifiers.append(LiteRTClassifier(other))
         others = read_logits(classifiers[1], dataset.images)
         figures["against"] = evaluate(others, dataset, other)
-        figures["against"]["difference"] = difference(
-            logits, others, dataset.labels.astype(np.int64)
-        )
+        figures["against"]["difference"] = difference(logits, others, dataset.labels.astype(int))
+        if dataset.votes is not None:
+            majority = vote_majority(dataset.votes)
+            figures["against"]["fer_plus_difference"] = difference(logits, others, majority)
     if arguments.conditions:
         tables = robustness(classifiers, dataset)
         figures["conditions"] = tables[0]
@@ -158,7 +162,7 @@ def _found(
 
 
 def _prepare(folder: Path) -> None:
-    """Make the folder before minutes of work go into what is to be written there."""
+    require("matplotlib")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
