@@ -19,9 +19,12 @@ import pytest
 from mien.__main__ import main
 from mien.bundle import Bundle, BundleError, load_bundle, shipped_bundle
 from mien.bundles import SHIPPED, Bundles, open_bundle
+from mien.clock import ManualClock, Stamp
 from mien.commands.models import self_test
 from mien.config import Box, Config, ExpressionModel
+from mien.config import Store as StoreSettings
 from mien.seeing import open_expression
+from mien.store import Store
 from mien_convert.bundle import pack
 
 
@@ -467,3 +470,28 @@ def test_wrong_words_are_one_sentence(
 ) -> None:
     assert run(config, *arguments) == 1
     assert said in capsys.readouterr().err
+
+
+# ── whose reading it was ─────────────────────────────────────────────────────────────────────────
+
+
+def test_each_reading_is_known_to_be_its_bundles(tmp_path: Path) -> None:
+    clock = ManualClock()
+    store = Store.open(tmp_path, clock, StoreSettings(min_free_mb=1))
+    before = clock.stamp()
+    clock.advance(1)
+    store.add_model(clock.stamp(), "fer-a", "aa")
+    clock.advance(1)
+    by_a = clock.stamp()
+    clock.advance(1)
+    store.add_model(clock.stamp(), "fer-a", "aa")  # a restart
+    clock.advance(1)
+    store.add_model(clock.stamp(), "fer-b", "bb")
+    store.add_model(clock.stamp(), "fer-b", "bb")
+    assert store.model_at(before) is None
+    assert store.model_at(by_a) == ("fer-a", "aa")
+    assert store.model_at(clock.stamp()) == ("fer-b", "bb")
+    assert store.model_at(Stamp("another boot", 1e6, 1e9, True)) is None
+    rows = store._rows("SELECT count(*) FROM models")
+    assert rows == [(2,)], "the restart was no new bundle"
+    store.close()

@@ -45,7 +45,16 @@ def first_tables(db: Any) -> None:
         db.execute(f"CREATE INDEX {table}_undated ON {table} (boot) WHERE clock_ok = 0")
 
 
-MIGRATIONS: tuple[Callable[[Any], None], ...] = (first_tables,)
+def models(db: Any) -> None:
+    """Which network read from when on: a reading or episode is of the last one before it."""
+    db.execute(
+        """CREATE TABLE models (
+            boot INTEGER NOT NULL REFERENCES boots, boot_ms INTEGER NOT NULL,
+            name TEXT NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (boot, boot_ms)) WITHOUT ROWID"""
+    )
+
+
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (first_tables, models)
 
 
 class UnknownStep(Exception):

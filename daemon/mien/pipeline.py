@@ -45,6 +45,7 @@ class Pipeline:
         self, config: Config, finder: FaceFinder, classifier: Classifier, bundle: Bundle
     ) -> None:
         self._limits = config.limits
+        self.bundle = bundle
         self._temperature = bundle.calibration.temperature
         given = config.limits.min_confidence
         self._min_confidence = bundle.thresholds.confidence if given is None else given

@@ -96,6 +96,7 @@ class Service:
         running.callback(self._store.close)
         self._box = config.box.id or self._store.box_id()
         pipeline, self._models = open_pipeline(config)
+        self._bundle, self._began = pipeline.bundle, clock.stamp()
 
         self._publisher = self._broker_line()
         if self._publisher:
@@ -177,7 +178,10 @@ class Service:
             log.error("a stage is stuck; the watchdog will restart the service")
 
     def _keep_house(self) -> None:
+        bundle = self._bundle
         try:
+            # Each time, for the first may find the disk full, and a damaged database begins anew.
+            self._store.add_model(self._began, bundle.name, bundle.files[bundle.model.name])
             self._store.backfill()
             self._store.retain()
         except StoreError as error:

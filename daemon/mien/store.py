@@ -160,6 +160,22 @@ class Store:
         if readings or episodes:
             self._database.write(work)
 
+    def add_model(self, since: Stamp, name: str, sha256: str) -> None:
+        """Note that readings from `since` on are those of this bundle, until the next is noted.
+
+        May be called again; a bundle that goes on after a restart is not noted anew.
+        """
+
+        def work(db: Any) -> None:
+            at = (_boot(db, since.boot_id), _ms(since.boot_time))
+            db.execute(
+                "INSERT OR IGNORE INTO models SELECT ?, ?, ?, ? WHERE (?, ?) IS NOT (SELECT name, "
+                "sha256 FROM models WHERE boot = ? AND boot_ms <= ? ORDER BY boot_ms DESC LIMIT 1)",
+                (*at, name, sha256, name, sha256, *at),
+            )
+
+        self._database.write(work)
+
     def backfill(self) -> int:
         """Date this boot's minutes and episodes from before the clock was right; how many.
 
@@ -254,6 +270,16 @@ class Store:
     def episodes(self, since: float, until: float) -> list[EpisodeRow]:
         """The episodes that began at `since` ≤ UTC < `until`, in seconds."""
         return [_episode(row) for row in self._between("episodes", _EPISODE, since, until)]
+
+    def model_at(self, stamp: Stamp) -> tuple[str, str] | None:
+        """Name and network's SHA-256 of the bundle that read at this time, None when not known."""
+        found = self._rows(
+            "SELECT name, sha256 FROM models m JOIN boots b ON b.id = m.boot "
+            "WHERE b.boot_id = ? AND m.boot_ms <= ? ORDER BY m.boot_ms DESC LIMIT 1",
+            stamp.boot_id,
+            _ms(stamp.boot_time),
+        )
+        return found[0] if found else None
 
     # ── within ───────────────────────────────────────────────────────────────────────────────
 
