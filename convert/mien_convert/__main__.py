@@ -11,7 +11,17 @@ from typing import Any
 import msgspec
 
 from mien.events import MienError
-from mien_convert.commands import bundle, evaluate, explain, import_, library, make, quantize, train
+from mien_convert.commands import (
+    bundle,
+    evaluate,
+    experiments,
+    explain,
+    import_,
+    library,
+    make,
+    quantize,
+    train,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +50,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("mien-convert", description=__doc__)
     subcommands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (import_, library, make, train, quantize, bundle, evaluate, explain):
+    for command in (
+        import_,
+        library,
+        make,
+        train,
+        experiments,
+        quantize,
+        bundle,
+        evaluate,
+        explain,
+    ):
         command.add(subcommands)
     return parser
 
