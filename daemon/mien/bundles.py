@@ -54,7 +54,6 @@ def open_bundle(config: Config) -> Chosen:
         BundleError: the one that the config names, or the shipped one, cannot be trusted.
     """
     if named := config.expression.bundle:
-        log.info("The config names the bundle %s; no activated one is used.", named)
         return Chosen(load_bundle(Path(named).expanduser()), "config")
     try:
         active = Bundles(config.state_dir).active

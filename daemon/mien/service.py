@@ -97,6 +97,9 @@ class Service:
         self._box = config.box.id or self._store.box_id()
         pipeline, self._models = open_pipeline(config)
         self._bundle, self._began = pipeline.bundle, clock.stamp()
+        for part in self._models:
+            if part.status == "ok":  # the summary of the start tells only what is not
+                log.info("%s: %s", part.name, part.text)
 
         self._publisher = self._broker_line()
         if self._publisher:
