@@ -143,7 +143,7 @@ def test_a_data_file_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[
     command = ["explain", str(SHIPPED.path), "--data", str(file), "--usage", "PublicTest"]
     assert main([*command, "--overlays", "2", "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "6 faces read by" in printed
+    assert f"faces read by {SHIPPED.name}: 6" in printed
     assert "with a random last layer: rank correlation" in printed
     assert len(list(out.glob("00*.png"))) == 2
 

@@ -67,7 +67,7 @@ def labelled_photographs(folder: Path, labels: Path | None = None) -> list[Photo
         labels = folder / LABELS_FILE
     if labels is not None:
         return _from_csv(folder, labels)
-    classes = [f for f in sorted(folder.iterdir()) if f.is_dir() and not f.name.startswith(".")]
+    classes = [entry for entry in _entries(folder) if entry.is_dir()]
     if not classes:
         raise DatasetError(
             f"{folder} has neither {LABELS_FILE} nor a folder for each expression "
@@ -83,8 +83,7 @@ def photographs_at(path: Path) -> list[Photograph]:
         if not path.exists():
             raise DatasetError(f"There is no picture or folder {path}.")
         return [Photograph(path, None)]
-    folders = any(f.is_dir() and not f.name.startswith(".") for f in path.iterdir())
-    if folders or (path / LABELS_FILE).is_file():
+    if any(entry.is_dir() for entry in _entries(path)) or (path / LABELS_FILE).is_file():
         return labelled_photographs(path)
     return [Photograph(file, None) for file in pictures_in(path)]
 
@@ -95,7 +94,7 @@ def pictures_in(folder: Path) -> list[Path]:
     Raises:
         DatasetError: there are none.
     """
-    files = [f for f in sorted(folder.iterdir()) if f.is_file() and not f.name.startswith(".")]
+    files = [entry for entry in _entries(folder) if entry.is_file()]
     pictures = [file for file in files if is_picture(file)]
     others = [file.name for file in files if file not in pictures]
     if not pictures:
@@ -109,14 +108,24 @@ def pictures_in(folder: Path) -> list[Path]:
     return pictures
 
 
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder, by name; hidden files are passed over."""
+    try:
+        return [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DatasetError(f"The folder {folder} cannot be read: {error.strerror}.") from error
+
+
 def _from_csv(folder: Path, labels: Path) -> list[Photograph]:
     try:
         with labels.open(encoding="utf-8-sig", newline="") as file:
             lines = [(n, row) for n, row in enumerate(csv.reader(file), 1) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{labels} cannot be read as a CSV file: {error}.") from None
-    # A first line that names no picture names the columns.
-    if lines and not (folder / lines[0][1][0].strip()).is_file():
+    # A first line with neither a picture nor an expression names the columns.
+    head = lines[0][1] if lines else []
+    named = bool(head) and (folder / head[0].strip()).is_file()
+    if head and not named and (len(head) < 2 or Classes().find(head[1]) is None):
         del lines[0]
     if not lines:
         raise DatasetError(

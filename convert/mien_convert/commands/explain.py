@@ -148,7 +148,7 @@ def _pictures(
 
 
 def show(result: dict[str, Any]) -> None:
-    print(f"{result['n']} faces read by {result['bundle']}")
+    print(f"faces read by {result['bundle']}: {result['n']}")
     for one in result["pictures"][:10]:
         print(f"  {one['picture']}: looks like {one['answer']}, {percent(one['confidence'])}")
     if len(result["pictures"]) > 10:
