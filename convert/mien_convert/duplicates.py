@@ -46,6 +46,8 @@ def alike(
     Returns:
         [n, 2], the first index into `crops`, the second into the others where they are given.
     """
+    if not len(crops):
+        return np.empty((0, 2), np.int64)
     within = other_crops is None or other_thumbs is None
     whole = _normal(thumbs)
     others = whole if other_thumbs is None or within else _normal(other_thumbs)
@@ -66,8 +68,6 @@ def alike(
 
 
 def _detail(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    if not len(crops):
-        return np.empty((0, 1), np.float32)
     sharp = crops.astype(np.float32)
     return _normal(sharp - [cv2.GaussianBlur(crop, (0, 0), DETAIL_PX) for crop in sharp])
 

@@ -1,5 +1,7 @@
 """From a library to the .npz file that `train` takes, with a sidecar that says where it is from."""
 
+import hashlib
+import io
 import json
 import os
 from collections import Counter
@@ -8,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mien_convert.dataset import LABELS, USAGES, file_sha256
+from mien_convert.dataset import LABELS, USAGES
 from mien_convert.errors import WorkshopError
 from mien_convert.library import Library
 
@@ -51,12 +53,13 @@ def export(library: Library, out: Path) -> dict[str, Any]:
     parts = [out.with_name(f".{out.name}.part"), out.with_name(f".{sidecar.name}.part")]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with parts[0].open("wb") as file:
-            np.savez(file, **arrays)
+        data = io.BytesIO()  # a zip that meets a full disk cannot be closed
+        np.savez(data, **arrays)
+        parts[0].write_bytes(data.getbuffer())
         told = {
             "version": VERSION,
             "data": out.name,
-            "sha256": file_sha256(parts[0]),
+            "sha256": hashlib.sha256(data.getbuffer()).hexdigest(),
             "labels": list(LABELS),
             "pictures": len(faces),
             "split": how,

@@ -1,0 +1,552 @@
+"""Sources of pictures: folders, tables, FER+, .npz and a box's zip; and what is refused."""
+
+import csv
+import json
+import subprocess
+import sys
+import zipfile
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from library_samples import (
+    box_zip,
+    exported,
+    face,
+    fer_csv,
+    fer_plus_csv,
+    fer_rows,
+    png,
+    rows,
+    take,
+    write,
+)
+from mien import exchange
+from mien_convert.errors import DatasetError, WorkshopError
+from mien_convert.exported import BoxZip
+from mien_convert.library import Library
+from mien_convert.sources import FolderSource, NpzSource, SourceError
+from mien_convert.spelling import SPELLINGS, Classes
+from mien_convert.tables import FerTable, ListTable, is_votes, join_votes
+
+TERMS = {"licence": "CC0", "consent": "not asked"}
+
+
+def folders(root: Path, *, cropped: bool = True, **own: str) -> FolderSource:
+    return FolderSource(root, Classes(own), cropped=cropped, **TERMS)
+
+
+def listed(path: Path, **own: str) -> ListTable:
+    return ListTable(path, Classes(own), cropped=True, **TERMS)
+
+
+def fer(path: Path) -> FerTable:
+    return FerTable(path, **TERMS)
+
+
+# ── names of classes ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("Happy", "happiness"), ("3_happy", "happiness"), ("JOY", "happiness"),
+        ("angry", "anger"), ("disgusted", "disgust"), ("Fearful", "fear"), ("sad", "sadness"),
+        ("surprised", "surprise"), ("Neutral ", "neutral"), ("contempt", "other"),
+        ("hapy", None), ("0", None), ("", None),
+    ],
+)  # fmt: skip
+def test_common_spellings(name: str, label: str | None) -> None:
+    assert Classes().find(name) == label
+
+
+def test_no_spelling_means_two_classes() -> None:
+    words = [word for spellings in SPELLINGS.values() for word in spellings]
+    assert len(words) == len(set(words))
+
+
+def test_a_name_of_ones_own_goes_first_and_must_mean_something() -> None:
+    classes = Classes({"glad": "happy", "0": "anger", "smile": "other"})
+    assert [classes.find(name) for name in ("glad", "0", "smile")] == [
+        "happiness", "anger", "other",
+    ]  # fmt: skip
+    with pytest.raises(WorkshopError, match=r"The class 'hapy', given for 'glad', is not known"):
+        Classes({"glad": "hapy"})
+
+
+# ── folders ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_folders_give_label_part_and_person(tmp_path: Path) -> None:
+    root = tmp_path / "faces"
+    write(root / "train" / "happy" / "1.png", face(1))
+    write(root / "train" / "happy" / "anna" / "2.png", face(2))
+    write(root / "anna" / "Sadness" / "3.png", face(3))
+    write(root / "test" / "contempt" / "4.png", face(4))
+    write(root / ".hidden" / "happy" / "5.png", face(5))
+    write(root / "val" / "fear" / ".6.png", face(6))
+    write(root / "val" / "fear" / "7.png", face(7))
+    found = {one.address: one for one in folders(root)}
+    assert {address: one.label for address, one in found.items()} == {
+        "train/happy/1.png": "happiness", "train/happy/anna/2.png": "happiness",
+        "anna/Sadness/3.png": "sadness", "test/contempt/4.png": "other", "val/fear/7.png": "fear",
+    }  # fmt: skip
+    assert [one.usage for one in found.values()] == [None, 2, 0, 0, 1]
+    anna = f"{root}/anna"
+    assert [one.person for one in found.values()] == [anna, None, None, anna, None]
+
+
+def test_a_folder_without_folders_is_a_class_by_its_own_name(tmp_path: Path) -> None:
+    write(tmp_path / "glad" / "1.png", face(1))
+    (one,) = folders(tmp_path / "glad", glad="happiness")
+    assert (one.address, one.label, one.person) == ("1.png", "happiness", None)
+
+
+def test_a_misspelt_folder_names_the_nearest_class(tmp_path: Path) -> None:
+    write(tmp_path / "sad" / "1.png", face(1))
+    write(tmp_path / "hapy" / "2.png", face(2))
+    with pytest.raises(SourceError) as error:
+        folders(tmp_path)
+    assert "The folder hapy" in str(error.value)
+    assert "(1 pictures) is no known class: did you mean happiness ('happy')?" in str(error.value)
+    assert "Expected are anger, disgust, fear" in str(error.value)
+    assert "--class hapy=EXPRESSION" in str(error.value)
+    assert len(folders(tmp_path, hapy="happiness")) == 2
+
+
+def test_several_unknown_folders_are_all_named(tmp_path: Path) -> None:
+    write(tmp_path / "train" / "0" / "1.png", face(1))
+    write(tmp_path / "train" / "1" / "2.png", face(2))
+    with pytest.raises(SourceError, match=r"The folder 0 .* is no known class, nor are 1:"):
+        folders(tmp_path)
+
+
+def test_empty_folders_and_texts_are_told_with_their_counts(tmp_path: Path) -> None:
+    for i in range(3):
+        write(tmp_path / "happy" / f"{i}.png", face(i))
+    (tmp_path / "happy" / "notes.txt").write_text("nothing to see")
+    (tmp_path / "happy" / "broken.png").write_bytes(b"")
+    (tmp_path / "sad").mkdir()
+    (tmp_path / "fear").mkdir()
+    (tmp_path / "anegr").mkdir()
+    for i in range(5):
+        (tmp_path / "fear" / f"{i}.txt").write_text("a face")
+    source = folders(tmp_path)
+    assert len(source) == 3
+    assert sorted(source.notices) == [
+        "2 files in happy are no pictures (broken.png, notes.txt)",
+        "anegr holds no picture and is no known class",
+        "the class folder fear holds no picture, only 5 other files (0.txt, 1.txt, 2.txt, …)",
+        "the class folder sad holds no picture, nothing",
+    ]
+
+
+def test_two_pictures_for_seven_classes_are_refused(tmp_path: Path) -> None:
+    for name in ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(SourceError, match="There is no picture in"):
+        folders(tmp_path)
+    write(tmp_path / "happy" / "1.png", face(1))
+    write(tmp_path / "sad" / "2.png", face(2))
+    with pytest.raises(SourceError, match="holds 2 pictures in class folders for 7 classes"):
+        folders(tmp_path)
+
+
+def test_what_is_no_set_of_class_folders_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"There is no folder .*nowhere"):
+        folders(tmp_path / "nowhere")
+    write(tmp_path / "1.png", face(1))
+    (tmp_path / "labels.csv").write_text("image,expression\n1.png,happiness\n")
+    with pytest.raises(SourceError, match=r"no class folder.*If labels.csv has their labels"):
+        folders(tmp_path)
+    texts = tmp_path / "texts"
+    (texts / "happy").mkdir(parents=True)
+    (texts / "happy" / "a.txt").write_text("ha ha")
+    with pytest.raises(SourceError, match=r"no picture in .*, only 1 files of other kinds"):
+        folders(texts)
+
+
+# ── FER-2013 ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_fer_2013_is_read_as_it_is(tmp_path: Path) -> None:
+    given_rows = fer_rows(6)
+    source = fer(fer_csv(tmp_path / "fer2013.csv", given_rows))
+    assert len(source) == 6
+    for row, (emotion, picture, usage), found in zip(range(6), given_rows, source, strict=True):
+        assert found.address == f"row {row}"
+        assert (
+            found.label == ("anger", "disgust", "fear", "happiness", "sadness", "surprise")[emotion]
+        )
+        assert found.usage == ("Training", "PublicTest").index(usage)
+        assert isinstance(found.content, np.ndarray)
+        assert (found.content == picture).all()
+
+
+def test_other_orders_of_columns_and_capitals_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "icml.csv"
+    pixels = " ".join(["7"] * 2304)
+    path.write_text(f"\ufeffemotion, Usage, pixels\r\n 3 , PrivateTest , {pixels}\r\n\r\n")
+    (one,) = fer(path)
+    assert (one.label, one.usage) == ("happiness", 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "is empty"),
+        ("emotion,Usage\n3,Training\n", "has no column pixels"),
+        ("emotion,pixels,Usage\n", "no rows below"),
+        ("emotion,pixels,Usage\n7,{px},Training\n", "line 2: emotion is '7', expected 0 to 6"),
+        ("emotion,pixels,Usage\n-1,{px},Training\n", "line 2: emotion is '-1'"),
+        ("emotion,pixels,Usage\n,{px},Training\n", "line 2: emotion is ''"),
+        ("emotion,pixels,Usage\n3,{px},Training\n3,1 2 3,Training\n", "line 3: pixels holds 3 num"),
+        ("emotion,pixels,Usage\n3,{px} 256,Training\n", "line 2: pixels holds something"),
+        ("emotion,pixels,Usage\n3,{px} x,Training\n", "line 2: pixels holds something"),
+        ("emotion,pixels,Usage\n3,{px},Tranning\n", "line 2: Usage is 'Tranning', expected Train"),
+        ("emotion,pixels,Usage\n3,{px}\n", "line 2: there are 2 values, expected 3"),
+        ("emotion,pixels,Usage\n3,{px},Training\n\0,1,2\n", "line 3"),
+    ],
+)
+def test_a_wrong_table_is_refused_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "fer2013.csv"
+    path.write_text(text.replace("{px}", " ".join(["7"] * 2304)))
+    with pytest.raises(SourceError, match=sentence):
+        fer(path)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "fer2013.csv"
+    path.write_bytes(b"emotion,pixels\n\xff\xfe\x00\x01")
+    with pytest.raises(SourceError, match="is no CSV file, or a damaged one"):
+        fer(path)
+    with pytest.raises(SourceError, match="There is no file"):
+        fer(tmp_path / "none.csv")
+
+
+VALUES = st.tuples(st.integers(0, 6), st.integers(0, 255), st.sampled_from(range(3)))
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(VALUES, min_size=1, max_size=5))
+def test_what_is_written_is_read_back(tmp_path: Path, values: list[tuple[int, int, int]]) -> None:
+    names = ("Training", "PublicTest", "PrivateTest")
+    table = [
+        (emotion, np.full((48, 48), grey, np.uint8), names[part]) for emotion, grey, part in values
+    ]
+    found = list(fer(fer_csv(tmp_path / "fer.csv", table)))
+    assert [(one.usage, int(np.asarray(one.content)[0, 0])) for one in found] == [
+        (part, grey) for _, grey, part in values
+    ]
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    heading=st.sampled_from(["emotion,pixels,Usage", "file,label", "emotion,pixels", "a,b"]),
+    body=st.text(alphabet=st.characters(codec="utf-8"), max_size=80),
+)
+def test_any_text_is_read_or_refused_in_a_sentence(tmp_path: Path, heading: str, body: str) -> None:
+    path = tmp_path / "any.csv"
+    path.write_text(f"{heading}\n{body}", newline="")
+    for reader in (fer, listed):
+        with suppress(SourceError):
+            reader(path)
+
+
+# ── lists of files ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_list_names_file_label_person_and_part(tmp_path: Path) -> None:
+    write(tmp_path / "a" / "1.png", face(1))
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        "Image,Expression,Person,Split\na/1.png,happy,p1,train\ngone.png,sad,p2,test\na/1.png,,,\n"
+    )
+    source = listed(path)
+    found = list(source)
+    assert [(one.address, one.label, one.usage) for one in found] == [
+        ("a/1.png", "happiness", 0), ("gone.png", "sadness", 2), ("a/1.png", None, None),
+    ]  # fmt: skip
+    assert found[0].person == f"{path}/p1"
+    assert found[2].person is None
+    assert source.notices == ["1 files in the list are not there (gone.png, …)"]
+    take(tmp_path / "library", source)
+    assert rows(tmp_path / "library") == [("a/1.png", 3, None, 2), ("gone.png", 4, "unreadable", 0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("image,what\n1.png,happy\n", "has the columns image, what; expected are"),
+        ("image,label\n1.png,hapy\n", "line 2: label is 'hapy'; did you mean happiness"),
+        ("image,label\n1.png,happy\n2.png,sad\n", "None of the 2 files, such as 1.png,"),
+        ("image,label\n", "None of the 0 files"),
+        ("image,label,split\n1.png,happy,exam\n", "line 2: Usage is 'exam'"),
+    ],
+)
+def test_a_wrong_list_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(SourceError, match=sentence):
+        listed(path)
+
+
+def test_a_label_mended_in_the_list_is_mended_in_the_library(tmp_path: Path) -> None:
+    write(tmp_path / "1.png", face(1))
+    path, library = tmp_path / "labels.csv", tmp_path / "library"
+    path.write_text("file,label\n1.png,happy\n")
+    take(library, listed(path))
+    path.write_text("file,label\n1.png,sad\n")
+    done = take(library, listed(path))
+    assert (done.added, done.known) == (1, 0)
+    assert rows(library) == [("1.png", 4, None, 2)]
+
+
+# ── FER+ ─────────────────────────────────────────────────────────────────────────────────────────
+
+NOBODY = [0] * 9 + [10]
+HAPPY = [2, 8, 0, 0, 0, 0, 0, 0, 0, 0]
+
+
+def refused(folder: Path, path: Path, sentence: str) -> None:
+    with (
+        Library.open(folder / "library", make=True) as library,
+        pytest.raises(SourceError, match=sentence),
+    ):
+        join_votes(library, path)
+
+
+def test_votes_are_joined_by_row(tmp_path: Path) -> None:
+    table = fer_rows(3)
+    usages = [usage for _, _, usage in table]
+    path = fer_plus_csv(tmp_path / "fer2013new.csv", usages, [HAPPY, NOBODY, HAPPY])
+    assert is_votes(path)
+    refused(tmp_path, path, r"import fer2013.csv first")
+    take(tmp_path / "library", fer(fer_csv(tmp_path / "fer2013.csv", table)))
+    with Library.open(tmp_path / "library") as library:
+        done = join_votes(library, path)
+    assert done == {"source": "fer2013.csv", "votes": 3, "not_a_face": 1}
+    found = rows(tmp_path / "library", "votes, why")
+    assert [(list(ballot), why) for ballot, why in found] == [
+        (HAPPY, None), (NOBODY, "not a face"), (HAPPY, None),
+    ]  # fmt: skip
+
+
+def test_votes_of_other_rows_are_refused_and_change_nothing(tmp_path: Path) -> None:
+    take(tmp_path / "library", fer(fer_csv(tmp_path / "fer2013.csv", fer_rows(5))))
+    for usages, sentence in (
+        (["Training"] * 4, "fer2013.csv: it has 5 rows, the votes 4"),
+        (["Training"] * 5, "fer2013.csv: row 4 is of another part"),
+    ):
+        path = fer_plus_csv(tmp_path / "votes.csv", usages, [HAPPY] * len(usages))
+        refused(tmp_path, path, sentence)
+    text = path.read_text().replace("fer0000003.png", "fer0000004.png")
+    path.write_text(text)
+    refused(tmp_path, path, r"line 5: .*expected 'fer0000003.png'")
+    path.write_text(text.replace("2,8,", "2,many,", 1))
+    refused(tmp_path, path, "line 2: happiness is 'many'")
+    assert rows(tmp_path / "library", "votes") == [(None,)] * 5
+
+
+# ── .npz ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_npz_file_keeps_votes_and_parts(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    images = np.stack([face(i) for i in range(3)])
+    images[2] = 9
+    np.savez(
+        path, images=images, labels=np.array([0, 6, 3]), usage=np.array([0, 1, 0]),
+        fer_plus=np.array([HAPPY, [0] * 10, HAPPY], np.uint8), align=np.array([3, 0, 0]),
+    )  # fmt: skip
+    take(tmp_path / "library", NpzSource(path, **TERMS))
+    assert rows(tmp_path / "library", "address, label, usage, votes, why") == [
+        ("picture 0", 0, 0, bytes(HAPPY), "votes of another picture"),
+        ("picture 1", 6, 1, None, None),
+        ("picture 2", 3, 0, bytes(HAPPY), "blank"),
+    ]
+    with pytest.raises(DatasetError, match="no data file"):
+        NpzSource(tmp_path / "none.npz", **TERMS)
+
+
+# ── the zip of a box ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_only_faces_with_consent_are_taken_from_a_box(tmp_path: Path) -> None:
+    faces = [
+        exported(face(1), person="p1"),
+        exported(face(2), consents=[]),
+        exported(face(3), consents=["keep a diary"]),
+        exported(face(4), label=None),
+    ]
+    source = BoxZip(box_zip(tmp_path / "box.zip", faces, {"notes.txt": b"hello"}))
+    done = take(tmp_path / "library", source)
+    assert (done.source, done.added, done.refused) == ("box testbox", 2, 2)
+    assert done.notices[:2] == [
+        "2 faces were refused: nobody agreed to “improve the model”",
+        "1 files in box.zip are not in its manifest (notes.txt, …)",
+    ]
+    assert rows(tmp_path / "library", "address, label, person, why, colour") == [
+        (faces[0][0]["sha256"], 3, "box testbox/p1", None, "grey"),
+        (faces[3][0]["sha256"], None, None, "no label", "grey"),
+    ]
+    with Library.open(tmp_path / "library") as library:
+        (told,) = library.sources()
+    assert (told["consent"], told["refused"]) == ("improve the model", 2)
+
+
+def test_a_later_zip_adds_corrections_and_takes_back_what_lost_its_consent(tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    first = [exported(face(1)), exported(face(2), label=None), exported(face(3))]
+    take(library, BoxZip(box_zip(tmp_path / "1.zip", first)))
+    later = [
+        exported(face(1), consents=[]), exported(face(2), label="sadness"), exported(face(3)),
+        exported(face(4)),
+    ]  # fmt: skip
+    done = take(library, BoxZip(box_zip(tmp_path / "2.zip", later)))
+    assert (done.added, done.known, done.refused) == (2, 1, 1)
+    assert rows(library, "address, label") == [
+        (later[2][0]["sha256"], 3), (later[1][0]["sha256"], 4), (later[3][0]["sha256"], 3),
+    ]  # fmt: skip
+
+
+def test_pictures_that_are_not_as_told_are_unreadable(tmp_path: Path) -> None:
+    huge = np.zeros((1025, 1025), np.uint8)
+    jpeg = bytes(cv2.imencode(".jpg", face(5))[1])
+    faces = [
+        (exported(face(1))[0], png(face(2))),
+        exported(huge),
+        (exported(face(3))[0] | {"file": "missing.png"}, b""),
+    ]
+    told, _ = exported(face(5))
+    faces.append((told | {"sha256": sha256(jpeg).hexdigest()}, jpeg))
+    path = box_zip(tmp_path / "box.zip", faces[:2] + faces[3:])
+    with zipfile.ZipFile(path) as archive:
+        manifest = json.loads(archive.read(exchange.MANIFEST))
+        data = {name: archive.read(name) for name in archive.namelist()}
+    manifest["faces"].append(faces[2][0])
+    data[exchange.MANIFEST] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in data.items():
+            archive.writestr(name, content)
+    take(tmp_path / "library", BoxZip(path))
+    assert [row[0] for row in rows(tmp_path / "library", "why")] == ["unreadable"] * 4
+
+
+@pytest.mark.parametrize("name", ["../evil.png", "/etc/evil.png", "a\\..\\evil.png", "C:/evil.png"])
+def test_a_zip_that_reaches_out_of_itself_is_refused(tmp_path: Path, name: str) -> None:
+    path = box_zip(tmp_path / "box.zip", [exported(face(1))], {name: b"evil"})
+    with pytest.raises(SourceError, match="it names a file outside of itself"):
+        BoxZip(path)
+
+
+def test_a_bomb_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(exchange.MANIFEST, bytes(65 << 20))
+    assert path.stat().st_size < 100_000
+    with pytest.raises(SourceError, match=r"refused, for manifest.json unpacks to more than 64 MB"):
+        BoxZip(path)
+
+    # Each of a few entries is said to unpack to a gigabyte: only the directory needs to lie.
+    path = box_zip(tmp_path / "liar.zip", [exported(face(i)) for i in range(3)])
+    data = bytearray(path.read_bytes())
+    at = data.index(b"PK\x01\x02")
+    while at >= 0:
+        data[at + 24 : at + 28] = (1 << 30).to_bytes(4, "little")
+        at = data.find(b"PK\x01\x02", at + 1)
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match="it would take 4096 MB, more than 2048"):
+        BoxZip(path)
+
+
+def test_a_picture_that_unpacks_to_too_much_is_unreadable(tmp_path: Path) -> None:
+    told, _ = exported(face(1))
+    bomb = png(face(1)) + bytes(exchange.MAX_PICTURE_BYTES)
+    take(tmp_path / "library", BoxZip(box_zip(tmp_path / "box.zip", [(told, bomb)])))
+    assert rows(tmp_path / "library", "why") == [("unreadable",)]
+
+
+def _broken(path: Path, folder: Path, what: str) -> None:
+    if what == "text":
+        path.write_text("no zip")
+    elif what == "cut":
+        whole = box_zip(folder / "whole.zip", [exported(face(1))]).read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+    elif what == "twice":
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            box_zip(path, [exported(face(1)), exported(face(1))])
+    elif what == "no manifest":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("happy/1.png", png(face(1)))
+    elif what == "newer":
+        box_zip(path, [], v=2, people="as nobody knows yet")
+    elif what == "label":
+        box_zip(path, [exported(face(1), label="hapy")])
+    elif what == "locked":
+        data = bytearray(box_zip(path, [exported(face(1))]).read_bytes())
+        data[data.index(b"PK\x01\x02") + 8] |= 1
+        path.write_bytes(data)
+    elif what == "damaged":
+        data = bytearray(box_zip(path, [exported(face(1))]).read_bytes())
+        data[60:64] = b"\xff\xff\xff\xff"
+        path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ("missing", "There is no file"),
+        ("text", "is no zip, or only a part of one"),
+        ("cut", "is no zip, or only a part of one"),
+        ("twice", r"it has 'faces/\w+.png' twice"),
+        ("no manifest", r"has no manifest.json; expected a zip exported from a box"),
+        ("newer", "was written by a newer Mien .its version is 2"),
+        ("label", r"not as it should be: .*\$.faces\[0\].label"),
+        ("locked", "is locked with a password"),
+        ("damaged", "is damaged|is not as it should be"),
+    ],
+)
+def test_other_zips_are_refused_in_a_sentence(tmp_path: Path, what: str, sentence: str) -> None:
+    path = tmp_path / "box.zip"
+    _broken(path, tmp_path, what)
+    with pytest.raises(SourceError, match=sentence):
+        BoxZip(path)
+
+
+def test_the_box_can_import_the_manifest_and_write_it() -> None:
+    """The exporter runs on the box: nothing heavy, and what it encodes is what is read."""
+    code = (
+        "import sys, msgspec, mien.exchange as e; "
+        "m = e.Manifest(box='b', created='now', faces=[]); "
+        "assert msgspec.json.decode(msgspec.json.encode(m), type=e.Manifest) == m; "
+        "assert msgspec.json.decode(msgspec.json.encode(m))['format'] == 'mien faces'; "
+        "sys.exit(bool({'cv2', 'numpy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_large_fields_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["emotion", "pixels"], ["3", "1 " * 200_000]])
+    with pytest.raises(SourceError, match="no CSV file, or a damaged one: field larger"):
+        fer(path)
+
+
+def test_samples_are_strange_to_each_other() -> None:
+    """The other tests rest on it."""
+    flat = np.stack([face(i).ravel() for i in range(50)]).astype(np.float64)
+    others: Any = np.corrcoef(flat) - np.eye(50)
+    assert np.abs(others).max() < 0.5
