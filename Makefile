@@ -3,6 +3,7 @@
 #   make test    set up, then every test, with a real broker and a real browser
 #   make check   ruff, mypy and the fast tests, before each commit
 #   make bench   what is fast and what it costs, as a table and bench/results.json
+#   make founding DATA=fer_dev.npz  the founding documents' experiments again, short, into docs/founding.md
 #   make workshop  set up what trains and quantises a network, in a virtual environment of its own
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 WORKSHOP ?= $(VENV)-convert
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev workshop run test check bench format clean
+.PHONY: help setup setup-dev workshop run test check bench founding format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -54,7 +55,7 @@ run: setup
 test: setup-dev workshop
 	@sh tests/setup.sh system
 	@$(BIN)/python -m pytest --ignore tests/test_convert_path.py --ignore tests/test_convert_quantize.py
-	@$(WORKSHOP)/bin/python -m pytest tests/test_convert_path.py tests/test_convert_quantize.py
+	@$(WORKSHOP)/bin/python -m pytest tests/test_convert_path.py tests/test_convert_quantize.py tests/test_convert_presets.py
 
 check: setup-dev
 	@$(BIN)/ruff format --check --quiet .
@@ -65,6 +66,10 @@ check: setup-dev
 bench: setup-dev
 	@sh tests/setup.sh system
 	@$(BIN)/python -m bench
+
+DATA ?= fer_dev.npz
+founding: workshop
+	@$(WORKSHOP)/bin/python -m bench.founding --data "$(DATA)" --out build/founding --write docs/founding.md
 
 format: setup-dev
 	@$(BIN)/ruff format .

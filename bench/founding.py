@@ -145,7 +145,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     form.add_argument("--full", action="store_true", help="all epochs on all pictures, hours")
     names = [experiment.name for experiment in EXPERIMENTS]
-    add("--only", nargs="+", choices=names, metavar="NAME", help=f"run these: {', '.join(names)}")
+    add(
+        "--only", nargs="*", choices=names, metavar="NAME",
+        help=f"run these, or none, only showing what was run: {', '.join(names)}",
+    )  # fmt: skip
     add("--bundle", type=Path, metavar="BUNDLE", help="ours; default: the one that Mien ships")
     add("--write", type=Path, metavar="PAGE", help="put the table into this Markdown page")
     add("--json", action="store_true", help="print the rows as JSON")
