@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -289,10 +290,19 @@ def test_refresh_measures_again_and_rewrites_figures_and_card(
     folder, data = bundle_and_data
     monkeypatch.setenv("PATH", "/nowhere")
     before = load_bundle(folder)
-    row = {"condition": "blur", "level": "σ 2", "accuracy": 0.5, "change": -0.166}
-    figures = tmp_path / "figures.json"
-    figures.write_text(json.dumps({"conditions": [row], "natural": {"n": 300, "accuracy": 0.7}}))
-    assert refresh(folder, data, "--figures", str(figures)) == 0
+    pictures = tmp_path / "pictures" / "anger"
+    pictures.mkdir(parents=True)
+    for number, drawing in enumerate(drawings()):
+        cv2.imwrite(str(pictures / f"{number}.png"), drawing)
+    capsys.readouterr()
+    public_test = [str(folder), "--data", str(data), "--usage", "PublicTest", "--conditions"]
+    assert main(["evaluate", *public_test, "--json"]) == 0
+    conditions = tmp_path / "conditions.json"
+    conditions.write_text(capsys.readouterr().out)
+    assert main(["evaluate", str(folder), "--folder", str(pictures.parent), "--json"]) == 0
+    natural = tmp_path / "natural.json"
+    natural.write_text(capsys.readouterr().out)
+    assert refresh(folder, data, "--figures", str(conditions), str(natural)) == 0
     document = json.loads(capsys.readouterr().out)["refreshed"]
     after = load_bundle(folder)
     assert after.accuracy["public_test"]["n"] == 12
@@ -300,14 +310,17 @@ def test_refresh_measures_again_and_rewrites_figures_and_card(
     assert after.lineage == before.lineage
     kept = ("float_accuracy", "agreement_with_float")
     assert all(after.accuracy["public_test"][k] == before.accuracy["public_test"][k] for k in kept)
-    assert after.accuracy["conditions"] == [row]
+    rows = after.accuracy["conditions"]
+    assert len(rows) > 30
+    assert all(set(row) == {"condition", "level", "accuracy", "change"} for row in rows)
+    assert after.accuracy["natural"]["n"] == 12
     assert document["edgetpu"]["compiled"] is False
     assert {one["verdict"] for one in document["edgetpu"]["operations"]} == {"edge tpu"}
     card = (folder / "MODEL_CARD.md").read_text("utf-8")
-    assert "| blur | σ 2 | 50.0 % | −16.6 |" in card
-    assert "On 300 photographs of another data set" in card
+    assert "\n| blur | " in card
+    assert "On 12 photographs of another data set (anger)" in card
     assert refresh(folder, data) == 0
-    assert load_bundle(folder).accuracy["conditions"] == [row], "kept until measured anew"
+    assert load_bundle(folder).accuracy["conditions"] == rows, "kept until measured anew"
 
 
 def test_refresh_compiles_where_there_is_a_compiler_and_keeps_what_was_compiled(
@@ -340,10 +353,17 @@ def test_refresh_takes_only_its_own_data_and_the_figures_of_evaluate(
     np.savez(other, **dict(np.load(data)), more=np.zeros(1))
     assert refresh(folder, other) == 2
     assert "is not the file that bundle mien-fer" in capsys.readouterr().err
-    for wrong in ("[1]", '{"conditions": [{}]}', "no json"):
+    name = load_bundle(folder).name
+    for wrong, said in (
+        ("[1]", "is not what mien-convert evaluate --json printed"),
+        (f'{{"bundle": "{name}", "n": 12, "conditions": [{{}}]}}', "is not what mien-convert"),
+        ("no json", "is not what mien-convert evaluate --json printed"),
+        ('{"bundle": "other"}', f"tells of bundle other, not of {name}"),
+        (f'{{"bundle": "{name}", "n": 99, "conditions": [{{}}]}}', "PublicTest has 12"),
+    ):
         (tmp_path / "figures.json").write_text(wrong)
         assert refresh(folder, data, "--figures", str(tmp_path / "figures.json")) == 2
-        assert "is not what mien-convert evaluate --json printed" in capsys.readouterr().err
+        assert said in capsys.readouterr().err
     assert (folder / "bundle.toml").read_text() == text
 
 

@@ -112,6 +112,17 @@ def test_a_full_disk_is_told_before(tmp_path: Path, bundles: Bundles) -> None:
     assert bundles.installed == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_installs_belongs_to_the_service(tmp_path: Path, config: Config) -> None:
+    config.state_dir.mkdir(mode=0o700)
+    os.chown(config.state_dir, 12345, 12345)
+    bundles = Bundles(config.state_dir)
+    install(bundles, tmp_path, "fer-a")
+    bundles.activate("fer-a")
+    models = config.state_dir / "models"
+    assert {path.stat().st_uid for path in (models, *models.rglob("*"))} == {12345}
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_without_the_right_to_write_there(tmp_path: Path, config: Config) -> None:
     config.state_dir.mkdir(mode=0o500)
@@ -295,21 +306,28 @@ def killed_after(steps: int, config: Config, what: str) -> bool:
     return subprocess.run(command, check=False, timeout=30).returncode == -signal.SIGKILL
 
 
+@pytest.mark.parametrize(
+    ("what", "after"),
+    [
+        ("bundles.activate('fer-b')", "fer-b"),
+        ("bundles.back()", SHIPPED),
+        ("bundles.activate('shipped')", SHIPPED),
+    ],
+)
 def test_a_kill_leaves_the_old_bundle_or_the_new_one(
-    tmp_path: Path, config: Config, bundles: Bundles
+    tmp_path: Path, config: Config, bundles: Bundles, what: str, after: str
 ) -> None:
     install(bundles, tmp_path, "fer-a", "fer-b")
     bundles.activate("fer-a")
     seen, steps = [], 0
-    while killed_after(steps, config, "bundles.activate('fer-b')"):
-        chosen = open_bundle(config)
-        assert chosen.trouble is None
-        seen.append(chosen.bundle.name)
+    while killed_after(steps, config, what):
+        assert open_bundle(config).trouble is None
+        seen.append(bundles.active)
         bundles.activate("fer-a")
         steps += 1
     assert steps >= 4, "it was killed at each step"
-    assert set(seen) == {"fer-a", "fer-b"}
-    assert open_bundle(config).bundle.name == "fer-b"
+    assert set(seen) == {"fer-a", after}
+    assert bundles.active == after
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tomllib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +94,11 @@ def make_bundle(run_folder: Path, data: Path, out: Path) -> dict[str, Any]:
     return document
 
 
-def refresh(folder: Path, data: Path, figures: Path | None = None) -> dict[str, Any]:
+def refresh(folder: Path, data: Path, figures: Sequence[Path] = ()) -> dict[str, Any]:
     """Measure a bundle again on PublicTest, compile it if that is possible now, and rewrite its
     `bundle.toml` and model card.
 
-    `figures` is the JSON of `mien-convert evaluate`: its tables of conditions and of photographs
+    `figures` hold what `mien-convert evaluate --json` printed: the conditions and the photographs
     go into the bundle. What only the float network can tell stays as it was.
     Raises BundleError, DatasetError or WorkshopError.
     """
@@ -112,8 +113,8 @@ def refresh(folder: Path, data: Path, figures: Path | None = None) -> dict[str, 
     fresh["accuracy"]["public_test"] |= {name: before[name] for name in kept if name in before}
     document["accuracy"] = document.get("accuracy", {}) | fresh.pop("accuracy")
     document |= fresh
-    if figures is not None:
-        document["accuracy"] |= _elsewhere(figures)
+    for file in figures:
+        document["accuracy"] |= _elsewhere(file, bundle.name, len(held_out))
     try:
         document["edgetpu"] = _compiled(folder, document)
         _write(folder, document)
@@ -244,30 +245,48 @@ def _compiled(folder: Path, document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _elsewhere(figures: Path) -> dict[str, Any]:
-    """What `mien-convert evaluate --json` measured beside PublicTest, as `bundle.toml` keeps it.
+def _elsewhere(file: Path, name: str, n: int) -> dict[str, Any]:
+    """What `mien-convert evaluate --json` measured beside the clean PublicTest, as `bundle.toml`
+    keeps it: its conditions, and as `natural` its photographs.
 
-    Raises WorkshopError when the file is no such JSON.
+    Raises WorkshopError when the file is no such JSON, or tells of another bundle or of other
+    pictures than the `n` of PublicTest.
     """
+    found: dict[str, Any] = {}
     try:
-        told = json.loads(figures.read_text("utf-8"))
-        found = {
-            "conditions": [
+        told = json.loads(file.read_text("utf-8"))
+        if told["bundle"] != name:
+            raise WorkshopError(f"{file} tells of bundle {told['bundle']}, not of {name}.")
+        if rows := told.get("conditions"):
+            if told["n"] != n:
+                raise WorkshopError(
+                    f"{file} has conditions of {told['n']} pictures, PublicTest has {n}; "
+                    "measure with --usage PublicTest."
+                )
+            found["conditions"] = [
                 {
-                    "condition": row.get("condition") or row["group"],
-                    "level": row.get("level") or row.get("name", ""),
-                    "accuracy": float(row["accuracy"]),
-                    "change": float(row["change"]),
+                    "condition": row["group"],
+                    "level": row["name"],
+                    "accuracy": row["accuracy"],
+                    "change": row["change"],
                 }
-                for row in told.get("conditions") or []
-            ],
-            "natural": told.get("natural"),
-        }
+                for row in rows
+            ]
+        if seen := told.get("photographs"):
+            among = told.get("restricted", {"classes": list(LABELS)})
+            found["natural"] = {
+                "n": seen["n"],
+                "with_face": seen["with_face"],
+                "classes": among["classes"],
+                "balanced_accuracy": told["balanced_accuracy"],
+                "balanced_accuracy_of_all": seen["balanced_accuracy_of_all"],
+                "balanced_accuracy_among_these": among.get("balanced_accuracy"),
+            }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WorkshopError(
-            f"{figures} is not what mien-convert evaluate --json printed: {error!r}."
+            f"{file} is not what mien-convert evaluate --json printed: {error!r}."
         ) from error
-    return {name: table for name, table in found.items() if table}
+    return found
 
 
 def _write(folder: Path, document: dict[str, Any]) -> None:

@@ -133,14 +133,13 @@ def _natural(figures: dict[str, Any] | None) -> str:
     """Photographs of another data set, from the whole photograph to the answer."""
     if not figures:
         return ""
-    told = ", ".join(
-        f"{name.replace('_', ' ')} {_percent(value)}"
-        for name, value in figures.items()
-        if isinstance(value, float)
-    )
+    among = figures.get("balanced_accuracy_among_these")
+    only = "" if among is None else f"; {_percent(among)} when only these may be answered"
     return f"""
-On {figures["n"]} photographs of another data set, from the whole photograph through the box's own
-face finder to the answer: {told}.
+On {figures["n"]} photographs of another data set ({", ".join(figures["classes"])}), from the whole
+photograph through the box's own face finder, which found a face in {figures["with_face"]}, to the
+answer: {_percent(figures["balanced_accuracy"])} right, as the mean over the expressions{only}; \
+{_percent(figures["balanced_accuracy_of_all"])} when a face that was not found counts as wrong.
 """
 
 

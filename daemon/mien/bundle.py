@@ -22,7 +22,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NAME_WORDS = "a name has 1 to 64 letters, digits, hyphens, dots and underscores, no dot first"
 LOOSE_FILES = ("MODEL_CARD.md", "edgetpu_compiler.log")
 """What a bundle may hold beside the files it names: for people to read, and not hashed."""
-SHIPPED = Path(__file__).parent / "models"
+_SHIPPED = Path(__file__).parent / "models"
 
 
 class BundleError(MienError, ValueError):
@@ -75,9 +75,9 @@ def shipped_bundle() -> Path:
     Raises:
         BundleError: when the installation lost it.
     """
-    folders = sorted(SHIPPED.glob("*/bundle.toml"))
+    folders = sorted(_SHIPPED.glob("*/bundle.toml"))
     if not folders:
-        raise BundleError(f"no bundle was installed under {SHIPPED}; reinstall mien")
+        raise BundleError(f"no bundle was installed under {_SHIPPED}; reinstall mien")
     return folders[-1].parent
 
 

@@ -23,9 +23,9 @@ def add(subcommands: Any) -> None:
         "--data", type=Path, metavar="FILE", help="with --refresh: the file it was trained on"
     )
     parser.add_argument(
-        "--figures", type=Path, metavar="FILE.json",
-        help="with --refresh: what `mien-convert evaluate --json` printed, for its tables of "
-        "conditions and photographs",
+        "--figures", type=Path, nargs="+", default=[], metavar="FILE.json",
+        help="with --refresh: what `mien-convert evaluate --json` printed, for its conditions "
+        "and photographs",
     )  # fmt: skip
 
 
