@@ -79,14 +79,14 @@ def reliability(figures: dict[str, Any]) -> Any:
     above.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="as sure as right")
     above.plot(
         [one["confidence"] for one in bins], [one["right"] for one in bins],
-        "o", color=OTHER, markersize=4, label="mean confidence of the bin",
+        "o", color=OTHER, markersize=4, label="at the bin’s mean confidence",
     )  # fmt: skip
     low, high = figures["intervals"]["ece"]
     above.set(
         xlim=(0, 1), ylim=(0, 1), ylabel="share right",
         title=f"expected calibration error {figures['ece']:.3f} ({low:.3f} to {high:.3f})",
     )  # fmt: skip
-    above.legend(loc="upper left", frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
     below.bar(middles, [one["n"] for one in bins], width * 0.94, color=GREY)
     below.set(xlabel="confidence", ylabel="pictures")
     return figure
@@ -96,29 +96,30 @@ def coverage(figures: dict[str, Any]) -> Any:
     """How right what is labelled is, against how much is labelled."""
     figure, axes = _figure(5.6, 4.4)
     axis = axes[0, 0]
-    for prefix, colour, text in (("", OURS, "label"), ("fer_plus_", OTHER, "FER+ majority")):
+    chosen = figures["at_threshold"]
+    # The votes' curve lies above the label's: its number above it, the other's below.
+    for prefix, colour, text, place in (
+        ("", OURS, "label", {"xytext": (-6, -4), "ha": "right", "va": "top"}),
+        ("fer_plus_", OTHER, "FER+ majority", {"xytext": (5, 5)}),
+    ):
         # Of a handful of pictures a share says little.
-        points = [p for p in figures["coverage_curve"] if p.get(f"{prefix}coverage", 0) > 0.02]
+        points = [p for p in figures["coverage_curve"] if (p.get(f"{prefix}coverage") or 0) > 0.02]
         if not points:
             continue
         axis.plot(
             [p[f"{prefix}coverage"] for p in points], [p[f"{prefix}right"] for p in points],
             color=colour, label=f"right by the {text}",
         )  # fmt: skip
-        chosen = figures["at_threshold"]
         if chosen[f"{prefix}right"] is not None:
             x, y = chosen[f"{prefix}coverage"], chosen[f"{prefix}right"]
             axis.plot([x], [y], "o", color=colour)
             axis.annotate(
-                f"{100 * y:.0f} % of {100 * x:.0f} %",
-                (x, y),
-                (0, 9),
-                textcoords="offset points",
-                color=colour,
-            )
+                f"{100 * y:.0f} % of {100 * x:.0f} %", (x, y), textcoords="offset points",
+                color=colour, **place,
+            )  # fmt: skip
     axis.set(
         xlim=(0, 1.02), xlabel="share of pictures labelled", ylabel="share of these right",
-        title=f"dots: “cannot tell” below {figures['at_threshold']['threshold']:g}",
+        title=f"dots: “cannot tell” below {chosen['threshold']:g}",
     )  # fmt: skip
     axis.set_ylim(top=1.01)
     axis.grid(color="#e4e4e4", linewidth=0.6)
