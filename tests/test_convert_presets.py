@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench import founding
-from bench.founding import EXPERIMENTS, Figures, Result, Row, judge, table, write
+from bench.founding import EXPERIMENTS, Experiment, Figures, Result, Row, again, judge, table, write
 from mien_convert.__main__ import main
 from mien_convert.dataset import LABELS, Dataset, file_sha256
 from mien_convert.errors import WorkshopError
@@ -241,20 +241,12 @@ class TestWithTensorFlow:
         assert fast.predict(images, verbose=0).shape == (2, len(preset.classes))
         assert 0 < multiply_adds(model) < 400e6
 
-    def test_an_experiment_is_run_and_stands_beside_ours(
-        self, learnable: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    def test_an_experiment_is_run_once_and_judged_on_its_classes(
+        self, learnable: Path, tmp_path: Path
     ) -> None:
-        runs, page = tmp_path / "runs", tmp_path / "page.md"
-        page.write_text("<!-- table -->\n<!-- end of table -->\n")
-        command = ["--data", str(learnable), "--out", str(runs), "--write", str(page), "--json"]
-        assert founding.main([*command, "--only", "dense-P1", "three-class"]) == 0
-        by_name = {
-            row["experiment"]: row for row in json.loads(capsys.readouterr().out)["experiments"]
-        }
-        result = by_name["dense-P1"]["result"]
-        assert (result["epochs"], result["pictures"], result["form"]) == (10, 245, "short")
-        recall = by_name["three-class"]["result"]["figures"]["recall"]
-        known = [label for label, share in recall.items() if share is not None]
+        experiment = Experiment("three-class", "", short_epochs=2)
+        result = again(experiment, learnable, tmp_path / "runs", "short")
+        assert (result.epochs, result.best_epoch, result.pictures) == (2, 2, 105)
+        known = [label for label, share in result.figures.recall.items() if share is not None]
         assert known == ["fear", "happiness", "neutral"]
-        assert by_name["cnn3"]["result"] is None
-        assert "| short: 17 of 17 epochs, 105 pictures |" in page.read_text("utf-8")
+        assert again(experiment, learnable, tmp_path / "runs", "short") == result
