@@ -11,7 +11,7 @@ def augment(
     """A changed copy of each picture, u8 [N, H, W] → u8 [N, H, W].
 
     Flip (half of them), rotation ±12°, size ±15 %, shift ±9 %, contrast and light, for some gamma,
-    a low resolution or an erased rectangle. `strength` 0…1 scales all of it but the flip; at 0 the
+    a low resolution, blur, a camera's noise or an erased rectangle. `strength` 0…1 scales all of it but the flip; at 0 the
     pictures stay as they are.
     """
     if strength == 0:
@@ -38,6 +38,9 @@ def _one(
         changed = cv2.resize(changed, (small, small), interpolation=cv2.INTER_AREA)
         changed = cv2.resize(changed, (width, height), interpolation=cv2.INTER_LINEAR)
 
+    if random.random() < strength * 0.12:
+        changed = cv2.GaussianBlur(changed, (0, 0), random.uniform(0.5, 1.6))
+
     levels = np.arange(256, dtype=np.float32)
     if random.random() < strength * 0.3:
         levels = 255 * (levels / 255) ** (random.uniform(0.6, 1.6) ** strength)
@@ -45,6 +48,10 @@ def _one(
     contrast, light = 1 + strength * random.uniform(-0.3, 0.3), strength * random.uniform(-25, 25)
     levels = (levels - mean) * contrast + mean + light
     changed = cv2.LUT(changed, np.clip(levels, 0, 255).astype(np.uint8))
+
+    if random.random() < strength * 0.15:
+        noise = random.normal(0, random.uniform(3, 14), changed.shape)
+        changed = np.clip(changed + noise, 0, 255).astype(np.uint8)
 
     if random.random() < strength * 0.3:
         tall, wide = random.integers(height // 6, height * 2 // 5, size=2)
