@@ -21,6 +21,7 @@ from mien_convert.commands import (
     make,
     quantize,
     train,
+    tune,
 )
 
 
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         make,
         train,
         experiments,
+        tune,
         quantize,
         bundle,
         evaluate,
