@@ -32,6 +32,7 @@ from mien_convert.evaluate import (
     read_sources,
     restricted,
 )
+from mien_convert.heads import Answers, alone
 from mien_convert.sides import sides
 from mien_convert.speed import cost, speed
 
@@ -153,7 +154,8 @@ def test_intervals_hold_the_figure_and_are_the_same_each_time() -> None:
 def test_the_first_keys_are_those_that_were_promised() -> None:
     ballots = np.zeros((2, VOTE_COLUMNS), np.uint8)
     ballots[:, 4] = 10
-    figures = evaluate(logits([0, 0]), dataset([0, 2], ballots), load_bundle(shipped_bundle()))
+    told = dataset([0, 2], ballots)
+    figures = evaluate(alone(logits([0, 0])), told, load_bundle(shipped_bundle()))
     assert list(figures)[:7] == [
         "n", "accuracy", "macro_f1", "ece", "per_class", "confusion", "fer_plus_accuracy",
     ]  # fmt: skip
@@ -161,6 +163,23 @@ def test_the_first_keys_are_those_that_were_promised() -> None:
     assert figures["restricted"]["classes"] == ["anger", "fear"]
     assert sum(one["n"] for one in figures["reliability"]) == 2
     assert len(figures["coverage_curve"]) == 100
+
+
+def test_each_head_is_held_against_what_it_learnt() -> None:
+    ballots = np.zeros((2, VOTE_COLUMNS), np.uint8)
+    ballots[:, 0] = 10  # neutral
+    answers = Answers(said=logits([0, 6]), word=logits([0, 1]), votes=logits([6, 6]))
+    bundle = load_bundle(shipped_bundle())
+    figures = evaluate(answers, dataset([0, 1], ballots), bundle)
+    assert figures["accuracy"] == 1
+    assert figures["fer_plus_accuracy"] == 1
+    assert figures["intervals"]["fer_plus_accuracy"] == [1, 1]
+    assert figures["answer"]["accuracy"] == 0.5
+    assert figures["answer"]["fer_plus_accuracy"] == 0.5
+    assert figures["at_threshold"]["fer_plus_right"] == 0.5, "the threshold is the box's"
+    alone_figures = evaluate(alone(answers.said), dataset([0, 1], ballots), bundle)
+    assert "answer" not in alone_figures
+    assert alone_figures["accuracy"] == 0.5
 
 
 def test_an_answer_can_be_restricted_to_the_classes_that_occur() -> None:
@@ -197,7 +216,9 @@ def test_figures_by_source(tmp_path: Path) -> None:
     sources = read_sources(file, "PublicTest")
     assert sources is not None
     assert sources.tolist() == ["box", "web"]
-    table = by_source(logits([0, 0]), dataset([1, 0]), sources, 1.0)
+    table = by_source(
+        alone(logits([0, 0])), dataset([1, 0]), sources, load_bundle(shipped_bundle())
+    )
     assert list(table["web"]) == ["n", "accuracy", "macro_f1", "ece"]
     assert (table["box"]["accuracy"], table["web"]["accuracy"]) == (0.0, 1.0)
     np.savez(file, **rows)

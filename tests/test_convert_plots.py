@@ -12,6 +12,7 @@ from mien_convert import plots
 from mien_convert.dataset import LABELS, VOTE_COLUMNS, Dataset
 from mien_convert.errors import WorkshopError
 from mien_convert.evaluate import evaluate
+from mien_convert.heads import alone
 
 pytest.importorskip("matplotlib")
 
@@ -24,7 +25,7 @@ def figures(votes: bool = True, labels: int = 7) -> dict[str, Any]:
         random.integers(0, 10, (60, VOTE_COLUMNS)).astype(np.uint8) if votes else None,
     )
     logits = random.normal(size=(60, 7)).astype(np.float32)
-    return evaluate(logits, data, load_bundle(shipped_bundle()))
+    return evaluate(alone(logits), data, load_bundle(shipped_bundle()))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def test_figures_are_drawn_and_the_same_each_time(draw: Any, votes: bool, tmp_pa
 def test_votes_without_any_majority(tmp_path: Path) -> None:
     tied = np.zeros((4, VOTE_COLUMNS), np.uint8)
     data = Dataset(np.zeros((4, 48, 48), np.uint8), np.zeros(4, np.uint8), tied)
-    given = evaluate(np.eye(7, dtype=np.float32)[:4], data, load_bundle(shipped_bundle()))
+    given = evaluate(alone(np.eye(7, dtype=np.float32)[:4]), data, load_bundle(shipped_bundle()))
     assert given["fer_plus_accuracy"] is None
     assert given["at_threshold"]["fer_plus_coverage"] is None
     plots.save(plots.coverage(given), tmp_path, "coverage")

@@ -11,8 +11,8 @@ def augment(
     """A changed copy of each picture, u8 [N, H, W] → u8 [N, H, W].
 
     Flip (half of them), rotation ±12°, size ±15 %, shift ±9 %, contrast and light, for some gamma,
-    a low resolution, blur, a camera's noise or an erased rectangle. `strength` 0…1 scales all of it but the flip; at 0 the
-    pictures stay as they are.
+    a low resolution, blur, a camera's noise or an erased rectangle. `strength`
+    0…1 scales all of it but the flip; at 0 the pictures stay as they are.
     """
     if strength == 0:
         return images

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from mien.bundle import (
@@ -29,13 +30,21 @@ from mien.bundle import (
 )
 from mien.classifier import LiteRTClassifier, known_answer
 from mien_convert.card import model_card
-from mien_convert.dataset import LABELS, Dataset, clean, file_sha256, load_dataset
+from mien_convert.dataset import (
+    LABELS,
+    Dataset,
+    clean,
+    file_sha256,
+    load_dataset,
+    vote_majority,
+)
 from mien_convert.edgetpu import Operation, compile_model, examine
 from mien_convert.errors import DatasetError, WorkshopError
-from mien_convert.evaluate import choose_threshold, fit_temperature, measure, read_logits
-from mien_convert.network import SIZE, require
+from mien_convert.evaluate import choose_threshold, evaluate, fit_temperature, read_logits
+from mien_convert.heads import HEADS, Answers, read_answers
+from mien_convert.network import SIZE, answering, require
 from mien_convert.quantize import float_logits, parity, quantize
-from mien_convert.train import Run, chosen_checkpoint, load_network, read_run, split
+from mien_convert.train import Run, chosen_checkpoint, load_averaged, read_run, split
 
 log = logging.getLogger(__name__)
 
@@ -68,15 +77,16 @@ def make_bundle(run_folder: Path, data: Path, out: Path) -> dict[str, Any]:
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise WorkshopError(f"{out} is not an empty folder; name another, or remove it first.")
 
-    model = load_network(checkpoint)
+    averaged = load_averaged(checkpoint)
+    model = answering(averaged, run.preset)
     unfinished = out.with_name(out.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         unfinished.mkdir(parents=True)
         images = clean(training, held_out)[0].images
         quantised = quantize(model, images, unfinished / MODEL)
-        _write_head(model, unfinished / "head.npz")
-        document = _written(unfinished, out.name, model, held_out)
+        _write_head(model, averaged, unfinished / "head.npz")
+        document = _written(unfinished, out.name, averaged, held_out)
         document["parity"]["layers"] = msgspec.to_builtins(quantised.layers)
         document["edgetpu"] = _compiled(unfinished, document)
         document["lineage"] = _lineage(run, quantised.operations)
@@ -107,7 +117,7 @@ def refresh(folder: Path, data: Path, figures: Sequence[Path] = ()) -> dict[str,
     held_out = _split(data, bundle.lineage.get("data_sha256"), f"bundle {bundle.name} was")[1]
     classifier = LiteRTClassifier(bundle)
     known_answer(classifier)
-    fresh = _measured(read_logits(classifier, held_out.images), held_out)
+    fresh = _measured(read_answers(classifier, held_out.images), held_out, bundle)
     before = document.get("accuracy", {}).get("public_test", {})
     kept = ("float_accuracy", "agreement_with_float")
     fresh["accuracy"]["public_test"] |= {name: before[name] for name in kept if name in before}
@@ -166,8 +176,11 @@ def _split(data: Path, sha256: str | None, whose: str) -> tuple[Dataset, Dataset
     return training, held_out
 
 
-def _write_head(model: Any, file: Path) -> None:
-    """The last layer. Raises WorkshopError when it does not stand on the average of the map."""
+def _write_head(model: Any, averaged: Any, file: Path) -> None:
+    """The last layer, and the heads it was mixed from where there are two.
+
+    Raises WorkshopError when it does not stand on the average of the map.
+    """
     weights, bias = model.get_layer("logits").get_weights()
     channels = model.get_layer("features").output.shape[-1]
     if weights.shape != (channels, len(LABELS)):
@@ -176,10 +189,15 @@ def _write_head(model: Any, file: Path) -> None:
             f"layer; this one's last layer takes {weights.shape[0]} values, its last map has "
             f"{channels} channels. Its figures can be had from mien-convert experiments."
         )
-    np.savez_compressed(file, weights=weights, bias=bias)
+    arrays = {"weights": weights, "bias": bias}
+    if len(averaged.outputs) > 1:
+        for name, layer in zip(HEADS, ("logits", "votes"), strict=True):
+            values = averaged.get_layer(layer).get_weights()
+            arrays |= {f"{name}_weights": values[0], f"{name}_bias": values[1]}
+    np.savez_compressed(file, **arrays)
 
 
-def _written(folder: Path, name: str, model: Any, held_out: Dataset) -> dict[str, Any]:
+def _written(folder: Path, name: str, averaged: Any, held_out: Dataset) -> dict[str, Any]:
     """Ask the int8 file in `folder` for its known answers and for its figures on `held_out`."""
     size = Input(SIZE, 1)
     labels: list[str] = list(LABELS)
@@ -192,9 +210,11 @@ def _written(folder: Path, name: str, model: Any, held_out: Dataset) -> dict[str
     np.savez_compressed(
         folder / "known_answer.npz", images=images, logits=read_logits(classifier, images)
     )
-    logits = read_logits(classifier, held_out.images)
-    compared = parity(float_logits(model, held_out.images), logits, held_out.labels)
-    measured = _measured(logits, held_out)
+    answers = read_answers(classifier, held_out.images)
+    # The first head of the network is the one that learnt the labels.
+    exact = float_logits(averaged, held_out.images)
+    compared = parity(exact, answers.word, held_out.labels)
+    measured = _measured(answers, held_out, draft)
     measured["accuracy"]["public_test"] |= {
         "float_accuracy": compared["float_accuracy"],
         "agreement_with_float": compared["agreement"],
@@ -212,21 +232,39 @@ def _written(folder: Path, name: str, model: Any, held_out: Dataset) -> dict[str
     }
 
 
-def _measured(logits: NDArray[np.float32], held_out: Dataset) -> dict[str, Any]:
-    """Temperature, threshold and figures of the int8 answers: three tables of `bundle.toml`."""
-    temperature = fit_temperature(logits, held_out.labels)
-    threshold, coverage, right = choose_threshold(logits, held_out, temperature, WANTED_RIGHT)
-    figures = measure(logits, held_out, temperature)
-    per_class, confusion = figures.pop("per_class"), figures.pop("confusion")
-    figures |= {"coverage": coverage, "right_of_labelled": right}
-    figures |= {
-        name: {label: per_class[label][name] for label in LABELS}
+def _measured(answers: Answers, held_out: Dataset, bundle: Bundle) -> dict[str, Any]:
+    """Temperatures, threshold and figures of the int8 answers: three tables of `bundle.toml`.
+
+    What the box says is calibrated on what most voters saw, where there are votes.
+    """
+    seen, said = held_out, answers.said
+    if answers.are_apart and held_out.votes is not None:
+        majority = vote_majority(held_out.votes)
+        clear = majority >= 0
+        seen = Dataset(held_out.images[clear], majority[clear].astype(np.uint8))
+        said = said[clear]
+    calibration = Calibration(fit_temperature(said, seen.labels))
+    if answers.are_apart:
+        word = fit_temperature(answers.word, held_out.labels)
+        calibration = Calibration(calibration.temperature, word)
+    threshold, coverage, right = choose_threshold(
+        answers.said, held_out, calibration.temperature, WANTED_RIGHT
+    )
+    figures = evaluate(
+        answers, held_out,
+        replace(bundle, calibration=calibration, thresholds=Thresholds(threshold)),
+    )  # fmt: skip
+    kept = ("n", "accuracy", "macro_f1", "ece", "fer_plus_accuracy", "balanced_accuracy", "answer")
+    public_test = {name: figures[name] for name in kept if name in figures}
+    public_test |= {"coverage": coverage, "right_of_labelled": right}
+    public_test |= {
+        name: {label: figures["per_class"][label][name] for label in LABELS}
         for name in ("recall", "precision", "f1")
     }
     return {
-        "calibration": {"temperature": temperature},
+        "calibration": msgspec.to_builtins(calibration),
         "thresholds": {"confidence": threshold},
-        "accuracy": {"public_test": figures | {"confusion": confusion}},
+        "accuracy": {"public_test": public_test | {"confusion": figures["confusion"]}},
     }
 
 

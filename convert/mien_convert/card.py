@@ -26,6 +26,8 @@ def model_card(document: dict[str, Any]) -> str:
         for share, true, answered in _commonest_mistakes(figures["confusion"])
     )
     threshold = document["thresholds"]["confidence"]
+    calibration = document["calibration"]
+    temperature = calibration.get("word_temperature") or calibration["temperature"]
     expected = ["speaking, chewing and yawning look like expressions"]
     if not document["accuracy"].get("conditions"):
         expected.append("small, turned, blurred, dim or half covered faces are read worse")
@@ -77,11 +79,10 @@ these same pictures, so expect a little less elsewhere.
 |---|---|
 | accuracy against the FER-2013 label | {_percent(figures["accuracy"])} |{votes}
 | macro F1 | {figures["macro_f1"]:.3f} |
-| expected calibration error, 15 bins, temperature {document["calibration"]["temperature"]} \
-| {figures["ece"]:.3f} |
+| expected calibration error, 15 bins, temperature {temperature} | {figures["ece"]:.3f} |
 | the same network before quantising | {_percent(figures["float_accuracy"])} |
 | same answer before and after quantising | {_percent(figures["agreement_with_float"])} |
-
+{_answer(document)}
 Below a confidence of {threshold} the answer is "cannot tell". That leaves
 {_percent(figures["coverage"])} of the pictures labelled, and of these
 {_percent(figures["right_of_labelled"])} are right{by_voters}.
@@ -108,6 +109,25 @@ quiet faces of daily life are likely too few.
 - {weakest.capitalize()} is the expression it misses most.
 - The commonest mistakes: {pairs}.
 - Not measured, but to be expected: {"; ".join(expected)}.
+"""
+
+
+def _answer(document: dict[str, Any]) -> str:
+    """What the box says, where the figures above are those of the heads it is mixed from."""
+    said = document["accuracy"]["public_test"].get("answer")
+    if not said:
+        return ""
+    told = [f"{_percent(said['accuracy'])} against the FER-2013 label"]
+    if said.get("fer_plus_accuracy") is not None:
+        told.append(
+            f"{_percent(said['fer_plus_accuracy'])} against the FER+ majority, with a calibration "
+            f"error of {said['fer_plus_ece']:.3f} at temperature {said['temperature']}"
+        )
+    return f"""
+Label and majority agree on 72 % of the clear pictures, so one answer cannot be right by both. The
+network has a head for each, and the figures above hold each head against what it learnt. What the
+box says is a mixture of the two: {", ".join(told)}. The table of expressions below is that of the
+head for the label.
 """
 
 

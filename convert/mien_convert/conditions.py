@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from mien.classifier import LiteRTClassifier
+from mien.bundle import Bundle
+from mien.classifier import LiteRTClassifier, Output
 from mien.crop import SIDE
 from mien_convert.dataset import Dataset
-from mien_convert.evaluate import at_threshold, measure
+from mien_convert.evaluate import at_threshold, measure_answers
+from mien_convert.heads import Answers, answers
 
 SEED = 1
 Image = NDArray[np.uint8]
@@ -162,27 +164,27 @@ def robustness(
     reads = (len(CONDITIONS) + 1) * len(classifiers) * len(dataset)
     with tqdm(total=reads, desc="conditions", leave=False, disable=None) as bar:
         for condition in (clean, *CONDITIONS):
-            answers: list[list[NDArray[np.float32]]] = [[] for _ in classifiers]
+            outputs: list[list[Output]] = [[] for _ in classifiers]
             for image in _degraded(dataset.images, condition):
-                for classifier, logits in zip(classifiers, answers, strict=True):
-                    logits.append(classifier.classify(image).logits)
+                for classifier, told in zip(classifiers, outputs, strict=True):
+                    told.append(classifier.classify(image))
                 bar.update(len(classifiers))
-            for classifier, logits, table in zip(classifiers, answers, tables, strict=True):
-                table.append(_row(condition, np.stack(logits), dataset, classifier, table))
+            for classifier, told, table in zip(classifiers, outputs, tables, strict=True):
+                bundle = classifier.bundle
+                table.append(_row(condition, answers(bundle, told), dataset, bundle, table))
     return tables
 
 
 def _row(
     condition: Condition,
-    logits: NDArray[np.float32],
+    read: Answers,
     dataset: Dataset,
-    classifier: LiteRTClassifier,
+    bundle: Bundle,
     above: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
-    bundle = classifier.bundle
-    temperature = bundle.calibration.temperature
-    figures = measure(logits, dataset, temperature)
-    left = at_threshold(logits, dataset, temperature, bundle.thresholds.confidence)
+    figures = measure_answers(read, dataset, bundle)
+    temperature, threshold = bundle.calibration.temperature, bundle.thresholds.confidence
+    left = at_threshold(read.said, dataset, temperature, threshold)
     accuracy, fer_plus = figures["accuracy"], figures.get("fer_plus_accuracy")
     clean = above[0] if above else {"accuracy": accuracy, "fer_plus_accuracy": fer_plus}
     return {

@@ -15,6 +15,7 @@ from mien.bundle import Bundle
 from mien.classifier import Classifier, probabilities
 from mien_convert.dataset import LABELS, USAGES, Dataset, vote_majority
 from mien_convert.errors import DatasetError
+from mien_convert.heads import Answers
 
 ECE_BINS = 15
 RESAMPLES = 1000  # of the bootstrap, always the same ones
@@ -28,23 +29,27 @@ def read_logits(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np
     return np.stack([classifier.classify(image).logits for image in bar])
 
 
-def evaluate(logits: NDArray[np.float32], dataset: Dataset, bundle: Bundle) -> dict[str, Any]:
+def evaluate(answers: Answers, dataset: Dataset, bundle: Bundle) -> dict[str, Any]:
     """All figures of `mien-convert evaluate` that follow from the answers alone: those of
-    `measure`, then what the bundle's threshold leaves, intervals and curves.
+    `measure_answers`, then what the bundle's threshold leaves, intervals and curves.
 
+    `answer` holds what the box says against both truths, where the heads were asked apart.
     `restricted` is there when not all seven expressions occur: the same answers, chosen among
     those that do.
     """
-    temperature, threshold = bundle.calibration.temperature, bundle.thresholds.confidence
-    figures = measure(logits, dataset, temperature)
+    logits, temperature = answers.word, word_temperature(answers, bundle)
+    figures = measure_answers(answers, dataset, bundle)
     occur = [row for row, label in enumerate(LABELS) if figures["per_class"][label]["n"]]
     figures |= {
         "bundle": bundle.name,
         "balanced_accuracy": _balanced(figures),
         "temperature": temperature,
-        "at_threshold": at_threshold(logits, dataset, temperature, threshold),
-        "intervals": intervals(logits, dataset, temperature),
+        "at_threshold": _said_at(answers, dataset, bundle, bundle.thresholds.confidence),
+        "intervals": intervals(logits, dataset, temperature)
+        | {"fer_plus_accuracy": intervals(answers.votes, dataset, 1.0)["fer_plus_accuracy"]},
     }
+    if answers.are_apart:
+        figures["answer"] = _answer(answers.said, dataset, bundle)
     if len(occur) < len(LABELS):
         among = restricted(logits, occur)
         narrow = measure(among, dataset, temperature)
@@ -59,10 +64,46 @@ def evaluate(logits: NDArray[np.float32], dataset: Dataset, bundle: Bundle) -> d
         }
     return figures | {
         "reliability": reliability(logits, dataset, temperature),
-        "coverage_curve": [
-            at_threshold(logits, dataset, temperature, step / 100) for step in range(100)
-        ],
+        "coverage_curve": [_said_at(answers, dataset, bundle, step / 100) for step in range(100)],
     }
+
+
+def measure_answers(answers: Answers, dataset: Dataset, bundle: Bundle) -> dict[str, Any]:
+    """The figures of `measure`: labels are held against the head that learnt such labels, the FER+
+    majority against the head that learnt the votes."""
+    figures = measure(answers.word, dataset, word_temperature(answers, bundle))
+    if dataset.votes is not None:
+        figures["fer_plus_accuracy"] = measure(answers.votes, dataset, 1.0)["fer_plus_accuracy"]
+    return figures
+
+
+def word_temperature(answers: Answers, bundle: Bundle) -> float:
+    """The temperature of `answers.word`: that of the answer where nothing was asked apart."""
+    calibration = bundle.calibration
+    own = calibration.word_temperature if answers.are_apart else None
+    return calibration.temperature if own is None else own
+
+
+def _answer(said: NDArray[np.float32], dataset: Dataset, bundle: Bundle) -> dict[str, float | None]:
+    temperature = bundle.calibration.temperature
+    figures = measure(said, dataset, temperature)
+    told = {name: figures[name] for name in ("accuracy", "macro_f1", "ece")}
+    told |= {"balanced_accuracy": _balanced(figures), "temperature": temperature}
+    if dataset.votes is not None:
+        truth = vote_majority(dataset.votes)
+        clear = truth >= 0
+        told["fer_plus_accuracy"] = figures["fer_plus_accuracy"]
+        told["fer_plus_ece"] = None
+        if clear.any():
+            seen = Dataset(dataset.images[clear], truth[clear].astype(np.uint8))
+            told["fer_plus_ece"] = measure(said[clear], seen, temperature)["ece"]
+    return told
+
+
+def _said_at(
+    answers: Answers, dataset: Dataset, bundle: Bundle, threshold: float
+) -> dict[str, float | None]:
+    return at_threshold(answers.said, dataset, bundle.calibration.temperature, threshold)
 
 
 def restricted(logits: NDArray[np.float32], classes: Sequence[int]) -> NDArray[np.float32]:
@@ -94,13 +135,13 @@ def read_sources(path: Path, usage: str | None = None) -> NDArray[np.str_] | Non
 
 
 def by_source(
-    logits: NDArray[np.float32], dataset: Dataset, sources: NDArray[np.str_], temperature: float
+    answers: Answers, dataset: Dataset, sources: NDArray[np.str_], bundle: Bundle
 ) -> dict[str, dict[str, Any]]:
     """n, accuracy, macro_f1, ece and fer_plus_accuracy of the pictures of each source."""
     table = {}
     for source in np.unique(sources):
         rows = sources == source
-        figures = measure(logits[rows], dataset[rows], temperature)
+        figures = measure_answers(answers.of(rows), dataset[rows], bundle)
         table[str(source)] = {
             name: figure for name, figure in figures.items() if not isinstance(figure, list | dict)
         }

@@ -212,8 +212,9 @@ def read_run(checkpoint: Path) -> Run:
         raise TrainingError(f"{checkpoint} is not a whole checkpoint: {error}.") from error
 
 
-def load_network(checkpoint: Path) -> Any:
-    """The averaged float32 network of a checkpoint with the one output `logits`, in TensorFlow.
+def load_averaged(checkpoint: Path) -> Any:
+    """The averaged float32 network of a checkpoint with all its heads, in TensorFlow;
+    `network.answering` makes one head of them.
 
     Raises TrainingError when the checkpoint is broken, WorkshopError on another backend.
     """
@@ -223,12 +224,15 @@ def load_network(checkpoint: Path) -> Any:
             f"This needs Keras on TensorFlow, not on {keras.backend.backend()}; "
             "set KERAS_BACKEND=tensorflow."
         )
-    preset = read_run(checkpoint).preset
     try:
-        model = keras.saving.load_model(checkpoint / "averaged.keras", compile=False)
+        return keras.saving.load_model(checkpoint / "averaged.keras", compile=False)
     except (OSError, ValueError) as error:
         raise TrainingError(f"{checkpoint} is not a whole checkpoint: {error}.") from error
-    return network.answering(model, preset)
+
+
+def load_network(checkpoint: Path) -> Any:
+    """The network of `load_averaged` with the one output `logits`, the answer. Raises as that."""
+    return network.answering(load_averaged(checkpoint), read_run(checkpoint).preset)
 
 
 def as_input(images: NDArray[np.uint8]) -> NDArray[np.float32]:

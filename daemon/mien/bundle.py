@@ -1,7 +1,8 @@
 """An expression bundle: the folder that carries a network and all that is known about it.
 
 `expression.tflite` (and `expression_edgetpu.tflite` where it was compiled), `head.npz` (weights and
-bias of the last layer, for class-activation maps and personal heads), `known_answer.npz` (generated
+bias of the last layer, for class-activation maps and personal heads, and of the heads it was mixed
+from), `known_answer.npz` (generated
 pictures and the logits they must give), `MODEL_CARD.md`, and `bundle.toml`, which names the labels,
 input, temperature, thresholds, measured accuracy, lineage and the SHA-256 of each file.
 """
@@ -38,6 +39,8 @@ class Input(msgspec.Struct, frozen=True):
 class Calibration(msgspec.Struct, frozen=True):
     temperature: float
     """What logits are divided by before the softmax (Guo et al. 2017), fitted after quantising."""
+    word_temperature: float | None = None
+    """The same for the head that learnt the words of FER-2013, which the box does not ask."""
 
 
 class Thresholds(msgspec.Struct, frozen=True):

@@ -18,7 +18,8 @@ from mien_convert.commands import EVALUATION_DATA, add_command
 from mien_convert.conditions import robustness
 from mien_convert.dataset import LABELS, USAGES, Dataset, load_dataset, vote_majority
 from mien_convert.errors import WorkshopError
-from mien_convert.evaluate import by_source, difference, evaluate, read_logits, read_sources
+from mien_convert.evaluate import by_source, difference, evaluate, read_sources
+from mien_convert.heads import Answers, alone, read_answers
 from mien_convert.network import require
 from mien_convert.photographs import Faces, box_finder, labelled_photographs, read_faces
 from mien_convert.report import condition_table, percent, report
@@ -78,24 +79,26 @@ def run(arguments: argparse.Namespace) -> Any:
         dataset, faces, notice = _photographed(arguments.folder, arguments.labels)
     else:
         dataset = load_dataset(arguments.data, arguments.usage)
-    logits = read_logits(classifier, dataset.images)
-    figures = evaluate(logits, dataset, bundle)
+    answers = _read(classifier, dataset, faces)
+    figures = evaluate(answers, dataset, bundle)
     if faces:
-        figures["photographs"] = _found(faces, figures, logits, classifier) | {"notice": notice}
+        found = _found(faces, figures, answers.said, classifier)
+        figures["photographs"] = found | {"notice": notice}
     elif (sources := read_sources(arguments.data, arguments.usage)) is not None:
-        figures["sources"] = by_source(logits, dataset, sources, bundle.calibration.temperature)
+        figures["sources"] = by_source(answers, dataset, sources, bundle)
     figures["speed"] = speed(classifier, dataset.images)
     if arguments.sides or model:
-        figures["sides"] = sides(bundle, logits, dataset, model)
+        figures["sides"] = sides(bundle, answers.said, dataset, model)
     classifiers = [classifier]
     if other:
         classifiers.append(LiteRTClassifier(other))
-        others = read_logits(classifiers[1], dataset.images)
-        figures["against"] = evaluate(others, dataset, other)
-        figures["against"]["difference"] = difference(logits, others, dataset.labels.astype(int))
+        others = _read(classifiers[1], dataset, faces)
+        against = figures["against"] = evaluate(others, dataset, other)
+        labels = dataset.labels.astype(int)
+        against["difference"] = difference(answers.word, others.word, labels)
         if dataset.votes is not None:
             majority = vote_majority(dataset.votes)
-            figures["against"]["fer_plus_difference"] = difference(logits, others, majority)
+            against["fer_plus_difference"] = difference(answers.votes, others.votes, majority)
     if arguments.conditions:
         tables = robustness(classifiers, dataset)
         figures["conditions"] = tables[0]
@@ -104,6 +107,12 @@ def run(arguments: argparse.Namespace) -> Any:
     if arguments.out:
         figures["files"] = _write(arguments.out, figures, arguments)
     return figures
+
+
+def _read(classifier: LiteRTClassifier, dataset: Dataset, faces: Faces | None) -> Answers:
+    """Photographs have words of their own, so there the box's answer is asked, not the heads."""
+    answers = read_answers(classifier, dataset.images)
+    return alone(answers.said) if faces else answers
 
 
 def _photographed(folder: Path, labels: Path | None) -> tuple[Dataset, Faces, str | None]:
@@ -195,6 +204,12 @@ def show(figures: dict[str, Any]) -> None:
         if figures.get(name) is not None:
             line = f"{name.replace('_', ' '):18} {figures[name]:<8.4g} {_span(figures, name)}"
             print(line.rstrip())
+    if said := figures.get("answer"):
+        votes = said.get("fer_plus_accuracy")
+        print(
+            f"{'the box says':18} accuracy {said['accuracy']:.4g}"
+            + (f", by the FER+ majority {votes:.4g}" if votes is not None else "")
+        )
     left = figures["at_threshold"]
     if left.get("fer_plus_right") is not None:
         coverage, right, whose = left["fer_plus_coverage"], left["fer_plus_right"], "FER+ majority"
