@@ -63,9 +63,9 @@ class Experiment:
 
 EXPERIMENTS = [
     Experiment("three-class", ".7251 test", 17),
-    Experiment("vgg11", ".60–.66 validation", 5),
+    Experiment("vgg11", ".60–.66 validation", 4),
     Experiment("cnn3", "≤ .32", 10),
-    Experiment("mobilenetv2", ".265", 5),
+    Experiment("mobilenetv2", ".265", 4),
     *[Experiment(f"dense-P{row}", "≤ .29", 10) for row in range(1, 15)],
 ]
 
