@@ -10,6 +10,7 @@ import msgspec
 from mien.events import EXPRESSIONS, Expression
 from mien_convert.commands import add_command, positive
 from mien_convert.commands.library import counts, show_counts
+from mien_convert.duplicates import mark
 from mien_convert.errors import WorkshopError
 from mien_convert.exported import BoxZip
 from mien_convert.intake import Intake
@@ -64,6 +65,7 @@ def run(arguments: argparse.Namespace) -> Any:
     with Library.open(arguments.library, make=True) as library:
         if kind == "csv" and is_votes(Path(arguments.source)):
             result = {"votes": join_votes(library, Path(arguments.source))}
+            mark(library)  # what is no face cannot be the one that is kept
         else:
             source = _source(arguments, kind, library)
             result = {"imported": msgspec.to_builtins(Intake(library).take(source))}
