@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,34 @@ def test_an_import_that_is_stopped_keeps_what_it_has(folder: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         take(folder, Stopped(*many(5).faces))
     assert len(rows(folder)) == 5
+    with Library.open(folder) as library:
+        assert library.stale()
     assert take(folder, many(5)).added == 0
+    with Library.open(folder) as library:
+        assert not library.stale()
+
+
+def test_after_an_import_that_was_broken_off_doubles_are_known_all_the_same(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Library.open(folder, make=True) as library:
+        faces = [Intake(library).examine(one) for one in many(2)]
+        library.add(library.source(many(2).row), [*faces, replace(faces[0], address="again")])
+    assert told(capsys, "library", folder, "counts")["dropped"] == {"duplicate": 1}
+
+
+def test_what_comes_in_undoes_the_split(folder: Path) -> None:
+    take(folder, many(70))
+    with Library.open(folder) as library:
+        split(library, (0.8, 0.1, 0.1), 1)
+    take(folder, many(70))
+    with Library.open(folder) as library:
+        assert library.split() is not None, "nothing came in"
+    take(folder, many(77))
+    with Library.open(folder) as library:
+        assert library.split() is None
+        with pytest.raises(WorkshopError, match="is not split yet"):
+            export(library, folder / "x.npz")
 
 
 def test_a_full_disk_is_a_sentence_and_the_import_goes_on_after_it(folder: Path) -> None:

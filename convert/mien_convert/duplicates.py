@@ -104,7 +104,10 @@ def mark(library: Library) -> None:
     Kept is one with the label of more than half of the family: one that its source holds out
     (PublicTest, PrivateTest), else the one that came first. Pictures with another label are in
     conflict; all of them where no label has more than half, for nobody can say which is right.
+    Does nothing when no picture came or went since.
     """
+    if not library.stale():
+        return
     faces = library.faces("reason IS NULL")
     members = defaultdict(list)
     for index, family in enumerate(joined(len(faces), alike(faces.crops, faces.thumbs))):

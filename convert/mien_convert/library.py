@@ -81,6 +81,7 @@ CREATE VIEW rows AS SELECT *,
                                           WHEN family != id THEN 'duplicate' END) AS why
           FROM pictures);
 """
+_STALE = "INSERT OR REPLACE INTO facts VALUES ('stale', 'true')"
 
 
 class LibraryError(WorkshopError, OSError):
@@ -253,10 +254,12 @@ class Library:
         names = Picture.__slots__
         marks = ", ".join("?" * (len(names) + 1))
         with self._transaction():
-            self._database.executemany(
+            done = self._database.executemany(
                 f"INSERT OR IGNORE INTO pictures (source, {', '.join(names)}) VALUES ({marks})",
                 ([source, *(getattr(picture, name) for name in names)] for picture in pictures),
             )
+            if done.rowcount > 0:
+                self._database.execute(_STALE)
 
     def remove(self, source: int, addresses: Iterable[str]) -> int:
         """Remove pictures of a source; returns how many there were."""
@@ -265,6 +268,8 @@ class Library:
                 "DELETE FROM pictures WHERE source = ? AND address = ?",
                 ((source, address) for address in addresses),
             )
+            if done.rowcount > 0:
+                self._database.execute(_STALE)
             return done.rowcount
 
     def set_votes(self, source: int, votes: Sequence[tuple[str, bytes, bool]]) -> None:
@@ -276,15 +281,22 @@ class Library:
                 "THEN 'not a face' ELSE reason END WHERE source = ? AND address = ?",
                 ((ballot, nobody, source, address) for address, ballot, nobody in votes),
             )
+            self._database.execute(_STALE)
 
     def usages(self, source: int) -> dict[str, int | None]:
         """Address → the part that its source puts it in."""
         return dict(self._all("SELECT address, usage FROM pictures WHERE source = ?", source))
 
+    def stale(self) -> bool:
+        """Whether pictures came or went since `set_families`."""
+        return self._one("SELECT value FROM facts WHERE name = 'stale'") is not None
+
     def set_families(self, families: dict[int, tuple[int, bool]]) -> None:
-        """Say anew which pictures are the same: id → id of the one kept, whether it is in conflict."""
+        """Say anew which pictures are the same: id → id of the one kept, whether it is in conflict.
+        A split made before does not know of that, and is undone."""
         with self._transaction():
-            self._database.execute("UPDATE pictures SET family = NULL, conflict = 0")
+            self._database.execute("DELETE FROM facts")
+            self._database.execute("UPDATE pictures SET family = NULL, conflict = 0, part = NULL")
             self._database.executemany(
                 "UPDATE pictures SET family = ?, conflict = ? WHERE id = ?",
                 ((kept, int(conflict), id) for id, (kept, conflict) in families.items()),

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,10 @@ class FerTable:
                 "pixels and Usage, as in fer2013.csv."
             )
         self._faces: list[tuple[NDArray[np.uint8], Class, int | None]] = []
-        bar = tqdm(_rows(path), unit="row", disable=None, desc=f"reading {path.name}", leave=False)
+        bar = tqdm(
+            _rows(path), total=_lines(path) - 1, unit="row", disable=None,
+            desc=f"reading {path.name}", leave=False,
+        )  # fmt: skip
         for line, row in bar:
             place = f"{path}, line {line}"
             self._faces.append(
@@ -108,6 +112,11 @@ class FerTable:
     def __iter__(self) -> Iterator[Found]:
         for index, (pixels, label, usage) in enumerate(self._faces):
             yield Found(f"row {index}", pixels, label, usage=usage, cropped=True)
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(partial(file.read, 1 << 20), b""))
 
 
 def _pixels(place: str, text: str) -> NDArray[np.uint8]:

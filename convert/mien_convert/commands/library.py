@@ -2,6 +2,8 @@
 
 import argparse
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +58,16 @@ def add(subcommands: Any) -> None:
     out.add_argument("--out", type=Path, required=True, metavar="FILE", help="data.npz")
 
 
-def _with(work: Any) -> Any:
+@contextmanager
+def _opened(arguments: argparse.Namespace) -> Iterator[Library]:
+    with Library.open(arguments.library) as library:
+        duplicates.mark(library)  # where an import was broken off
+        yield library
+
+
+def _with(work: Callable[[Library], Any]) -> Callable[[argparse.Namespace], Any]:
     def run(arguments: argparse.Namespace) -> Any:
-        with Library.open(arguments.library) as library:
+        with _opened(arguments) as library:
             return work(library)
 
     return run
@@ -147,7 +156,7 @@ def show_duplicates(result: dict[str, Any]) -> None:
 
 
 def _sheets(arguments: argparse.Namespace) -> Any:
-    with Library.open(arguments.library) as library:
+    with _opened(arguments) as library:
         paths = write_sheets(library, arguments.out, arguments.count)
     return {"sheets": [str(path) for path in paths]}
 
@@ -171,7 +180,7 @@ def _shares(text: str) -> tuple[float, ...]:
 
 
 def _split(arguments: argparse.Namespace) -> Any:
-    with Library.open(arguments.library) as library:
+    with _opened(arguments) as library:
         if arguments.keep:
             return split.keep_parts(library)
         return split.split(library, arguments.shares, arguments.seed)
@@ -186,7 +195,7 @@ def show_split(result: dict[str, Any]) -> None:
 
 
 def _leaks(arguments: argparse.Namespace) -> Any:
-    with Library.open(arguments.library) as library:
+    with _opened(arguments) as library:
         if arguments.against:
             return split.leaks_against(library, arguments.against)
         return split.leaks(library)
@@ -205,7 +214,7 @@ def show_leaks(result: dict[str, Any]) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> Any:
-    with Library.open(arguments.library) as library:
+    with _opened(arguments) as library:
         return export(library, arguments.out)
 
 
