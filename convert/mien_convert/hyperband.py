@@ -93,9 +93,9 @@ def hyperband(space: Space, fingerprint: str, folder: Path, max_epochs: int, see
                 self.trouble = error
 
         def rounds(self) -> list[tuple[int, int, int]]:
-            """What is planned: trials, and their epochs before and after each round."""
+            """What is planned, round by round: trials, and their epochs before and after it."""
             plan = []
-            for bracket in range(self._get_num_brackets()):
+            for bracket in reversed(range(self._get_num_brackets())):
                 before = 0
                 for number in range(bracket + 1):
                     epochs = self._get_epochs(bracket, number)
@@ -187,8 +187,8 @@ def work(oracle: Any, train: Training, patience: float = ANSWER) -> Counter[str]
             grpc.channel_ready_future(channel).result(patience)
         except grpc.FutureTimeoutError as error:
             raise WorkshopError(
-                f"No chief answered at {address} within {patience:.0f} s. Start it with mien-convert "
-                f"tune … --listen {address}, and see that no firewall stands between."
+                f"No chief answered at {address} within {patience:.0f} s. Start it with "
+                f"mien-convert tune … --listen {address}, and see that no firewall stands between."
             ) from error
     base: Any = keras_tuner.engine.base_tuner.BaseTuner
     errors = keras_tuner.errors

@@ -100,13 +100,16 @@ def lead(
         for process in processes:
             process.start()
         # keras-tuner prints; stdout is for the result.
-        with contextlib.redirect_stdout(sys.stderr), logging_redirect_tqdm():
+        with (
+            contextlib.redirect_stdout(sys.stderr), logging_redirect_tqdm(), _progress(oracle)
+        ):  # fmt: skip
             log.info("the chief listens at %s", address)
             _oversee(oracle, servicer, processes, out, listen is not None)
     finally:
         for process in processes:
-            process.terminate()
-            process.join()
+            if process.is_alive():
+                process.terminate()
+                process.join()
         server.stop(1).wait()
     return _result(tuning, oracle, out)
 
@@ -215,29 +218,36 @@ def _open(tuning: Tuning, out: Path, resume: bool) -> Any:
     return oracle
 
 
-def _oversee(oracle: Any, servicer: Any, processes: list[Any], out: Path, others: bool) -> None:
-    """Show how far it is and take the trials of dead workers back, until all is done."""
-    rounds = oracle.rounds()
-    total = sum(trials * (epochs - before) for trials, before, epochs in rounds)
-    bar = tqdm(total=total, desc="tuning", unit="epoch", disable=None)
+def _progress(oracle: Any) -> Any:
+    """A bar of the planned epochs, which goes on with each trial that ends."""
+    total = sum(trials * (epochs - before) for trials, before, epochs in oracle.rounds())
+    values = [trial.hyperparameters.values for trial in _finished(oracle)]
+    done = sum(one["tuner/epochs"] - one["tuner/initial_epoch"] for one in values)
+    bar = tqdm(total=total, initial=done, desc="tuning", unit="epoch", disable=None)
 
     def ended(trial: Any) -> None:
+        name = f"trial {trial.trial_id} of {oracle.worker_of[trial.trial_id]}"
         values = trial.hyperparameters.values
         if trial.status in FINISHED:
             bar.update(values["tuner/epochs"] - values["tuner/initial_epoch"])
-        log.info(
-            "trial %s of %s: %s after epoch %d", trial.trial_id,
-            oracle.worker_of.get(trial.trial_id),
-            f"accuracy {trial.score:.4f}" if trial.status == "COMPLETED" else trial.status.lower(),
-            values["tuner/epochs"],
-        )  # fmt: skip
+        if trial.status == "COMPLETED":
+            log.info("%s: accuracy %.4f after epoch %d", name, trial.score, values["tuner/epochs"])
+        elif trial.status == "FAILED":
+            log.warning("%s failed; the log of the worker says why", name)
+        else:
+            log.warning("%s broke off; it is tried once more", name)
 
-    for trial in oracle.trials.values():
-        if trial.status in FINISHED:
-            values = trial.hyperparameters.values
-            bar.update(values["tuner/epochs"] - values["tuner/initial_epoch"])
-    bar.unpause()
     oracle.on_end = ended
+    return bar
+
+
+def _finished(oracle: Any) -> list[Any]:
+    return [trial for trial in oracle.trials.values() if trial.status in FINISHED]
+
+
+def _oversee(oracle: Any, servicer: Any, processes: list[Any], out: Path, others: bool) -> None:
+    """Wait until all is done, and take the trials of dead workers back; `others` are workers of
+    other machines."""
     alive = {process.sentinel: process for process in processes}
     dead: list[str] = []
     patience = FAREWELL
@@ -247,10 +257,7 @@ def _oversee(oracle: Any, servicer: Any, processes: list[Any], out: Path, others
             process.join()
             if process.exitcode:
                 dead.append(process.name)
-                log.warning(
-                    "%s ended early (%s). Another worker takes its trial up.",
-                    process.name, _last_words(process, out),
-                )  # fmt: skip
+                log.warning("%s ended early: %s", process.name, _last_words(process, out))
         for name in dead:
             # Again and again, for its last question may still have been under way.
             oracle.release(name)
@@ -264,7 +271,6 @@ def _oversee(oracle: Any, servicer: Any, processes: list[Any], out: Path, others
         if servicer.stop_triggered and not oracle.ongoing_trials:
             patience -= TICK
             if not oracle.tuner_ids or patience <= 0:
-                bar.close()
                 return
         elif not others:
             raise WorkshopError(
@@ -275,7 +281,9 @@ def _oversee(oracle: Any, servicer: Any, processes: list[Any], out: Path, others
 def _last_words(process: Any, out: Path) -> str:
     if process.exitcode < 0:
         return signal.Signals(-process.exitcode).name
-    lines = (out / f"{process.name}.log").read_text("utf-8", "replace").split("\n")
+    lines: list[str] = []
+    with contextlib.suppress(OSError):
+        lines = (out / f"{process.name}.log").read_text("utf-8", "replace").split("\n")
     return next((line for line in reversed(lines) if line), f"exit status {process.exitcode}")
 
 
@@ -287,7 +295,7 @@ def outcomes(oracle: Any) -> list[Outcome]:
         before = trial.hyperparameters.values.get("tuner/trial_id")
         first[trial.trial_id] = first[before] if before else trial.trial_id
         runs.setdefault(first[trial.trial_id], []).append(trial)
-    told = []
+    who, told = oracle.worker_of, []
     for run, trials in runs.items():
         measured = [trial for trial in trials if trial.status == "COMPLETED"]
         values = trials[0].hyperparameters.values
@@ -297,7 +305,7 @@ def outcomes(oracle: Any) -> list[Outcome]:
                 float(measured[-1].score) if measured else None,
                 measured[-1].hyperparameters.values["tuner/epochs"] if measured else 0,
                 FINISHED.get(trials[-1].status, "unfinished"),
-                list(dict.fromkeys(oracle.worker_of[trial.trial_id] for trial in trials)),
+                sorted({who[t.trial_id] for t in trials if t.trial_id in who}),
                 {name: values[name] for name in oracle.varied},
             )
         )
@@ -323,7 +331,7 @@ def _result(tuning: Tuning, oracle: Any, out: Path) -> dict[str, Any]:
         (out / "best.toml").write_bytes(head.encode() + msgspec.toml.encode(document))
     except OSError as error:
         raise WorkshopError(f"{out} cannot be written to: {error}.") from error
-    done = [trial for trial in oracle.trials.values() if trial.status in FINISHED]
+    done = _finished(oracle)
     values = [trial.hyperparameters.values for trial in done]
     return {
         "space": tuning.space_name,
