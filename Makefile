@@ -54,8 +54,9 @@ run: setup
 
 test: setup-dev workshop
 	@sh tests/setup.sh system
-	@$(BIN)/python -m pytest --ignore tests/test_convert_path.py --ignore tests/test_convert_quantize.py
-	@$(WORKSHOP)/bin/python -m pytest tests/test_convert_path.py tests/test_convert_quantize.py tests/test_convert_presets.py
+	@$(BIN)/python -m pytest --ignore tests/test_convert_path.py --ignore tests/test_convert_quantize.py --ignore tests/test_convert_tune.py
+	@$(WORKSHOP)/bin/python -m pytest tests/test_convert_path.py tests/test_convert_quantize.py tests/test_convert_presets.py \
+		tests/test_convert_tune.py
 
 check: setup-dev
 	@$(BIN)/ruff format --check --quiet .
