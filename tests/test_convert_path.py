@@ -1,19 +1,33 @@
-"""The whole path in small, for real: drawn faces → train → quantise → bundle → evaluate."""
+"""The whole path in small, for real: drawn faces, library, training, bundle, and a daemon that reads
+a face with it."""
 
+import contextlib
 import json
 import logging
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from mien.__main__ import main as mien
 from mien.bundle import load_bundle
 from mien.classifier import LiteRTClassifier, known_answer
+from mien.commands.demo import portrait
+from mien.config import default_state_dir
+from mien.control import ControlClient, ControlError
+from mien.events import EXPRESSIONS
 from mien_convert.__main__ import main
-from mien_convert.dataset import Dataset
+from mien_convert.bundle import drawings
+from mien_convert.dataset import Dataset, load_dataset
 from mien_convert.errors import DatasetError, TrainingError
+from mien_convert.heads import read_answers
 from mien_convert.network import build
 from mien_convert.preset import load_preset
 from mien_convert.quantize import quantize
@@ -26,67 +40,143 @@ pytestmark = [
 ]
 
 
+COUNT, HELD_OUT = 300, 20
+
+
+def drawn(label: int, random: np.random.Generator) -> NDArray[np.uint8]:
+    """A drawn face, u8 [48, 48], whose mouth tells the label; no two are alike."""
+    face = np.full((48, 48), random.integers(20, 80), np.uint8)
+    cv2.ellipse(face, (24, 24), (17, 21), 0, 0, 360, [180], -1)
+    cv2.circle(face, (17, 20), 3, [60], -1)
+    cv2.circle(face, (31, 20), 3, [60], -1)
+    cv2.ellipse(face, (24, 35), (4 + label, 2 + label % 4), 0, 0, 180, [50], 2)
+    turned = cv2.getRotationMatrix2D((24, 24), random.uniform(-25, 25), random.uniform(0.7, 1.2))
+    turned[:, 2] += random.uniform(-5, 5, 2)
+    face = cv2.warpAffine(face, turned, (48, 48), borderValue=[int(random.integers(20, 80))])
+    slope = np.linspace(0, random.integers(10, 60), 48)[:: random.choice([-1, 1])]
+    noise = random.integers(0, 20, face.shape)
+    return np.clip(face + noise + slope, 0, 255).astype(np.uint8)
+
+
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """300 drawn faces, the mouth tells the label; 280 to learn from and 20 of PublicTest."""
+def faces() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """300 drawn faces and their labels."""
     pytest.importorskip("tensorflow")
     pytest.importorskip("keras")
     random = np.random.default_rng(5)
-    images, labels = [], random.integers(0, 7, 300)
-    for label in labels:
-        face = np.full((48, 48), random.integers(20, 80), np.uint8)
-        cv2.ellipse(face, (24, 24), (17, 21), 0, 0, 360, [180], -1)
-        cv2.circle(face, (17, 20), 3, [60], -1)
-        cv2.circle(face, (31, 20), 3, [60], -1)
-        cv2.ellipse(face, (24, 35), (4 + int(label), 2 + int(label) % 4), 0, 0, 180, [50], 2)
-        images.append(face + random.integers(0, 20, face.shape, dtype=np.uint8))
-    votes = np.zeros((300, 10), np.uint8)
-    votes[np.arange(300), np.array([4, 5, 6, 1, 3, 2, 0])[labels]] = 10
+    labels = random.integers(0, 7, COUNT)
+    return np.stack([drawn(int(label), random) for label in labels]), labels
+
+
+@pytest.fixture(scope="module")
+def data(
+    faces: tuple[NDArray[np.uint8], NDArray[np.int64]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The drawn faces with votes; 280 to learn from and 20 of PublicTest."""
+    images, labels = faces
+    votes = np.zeros((COUNT, 10), np.uint8)
+    votes[np.arange(COUNT), np.array([4, 5, 6, 1, 3, 2, 0])[labels]] = 10
     path = tmp_path_factory.mktemp("data") / "drawn.npz"
-    usage = np.array([0] * 280 + [1] * 20)
-    np.savez(path, images=np.stack(images), labels=labels, fer_plus=votes, usage=usage)
+    usage = np.array([0] * (COUNT - HELD_OUT) + [1] * HELD_OUT)
+    np.savez(path, images=images, labels=labels, fer_plus=votes, usage=usage)
     return path
 
 
-def test_one_command_makes_a_bundle_that_the_box_reads(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
+    """What `mien-convert … --json` printed."""
+    assert main([*(str(argument) for argument in arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_from_pictures_to_a_face_that_the_box_reads(
+    faces: tuple[NDArray[np.uint8], NDArray[np.int64]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    out = tmp_path / "drawn-1"
-    command = ["make", "--data", str(data), "--out", str(out), "--epochs", "2", "--json"]
-    assert main(command) == 0
-    document = json.loads(capsys.readouterr().out)
+    """The whole path in small: folders → library → data → bundle → zip → box → a reading."""
+    for number, (image, label) in enumerate(zip(*faces, strict=True)):
+        folder = tmp_path / "pictures" / EXPRESSIONS[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"{number}.png"), image)
+    library, data, out = tmp_path / "library", tmp_path / "drawn.npz", tmp_path / "drawn-1"
+    run(capsys, "import", library, tmp_path / "pictures", "--cropped", "--licence", "drawn here")
+    run(capsys, "library", library, "split", "--shares", "0.9,0.1,0")
+    run(capsys, "library", library, "export", "--out", data)
+
+    command = ("make", "--data", data, "--out", out, "--epochs", "2")
+    document = run(capsys, *command)
     assert document["name"] == "drawn-1"
     assert document["lineage"]["epochs"] == 2
-    assert document["lineage"]["parameters"] == 2460231
     figures = document["accuracy"]["public_test"]
-    assert figures["n"] == 20
     assert figures["agreement_with_float"] >= 0.8
+    evaluated = run(capsys, "evaluate", out, "--data", data, "--usage", "PublicTest")
+    assert evaluated["n"] == figures["n"] > 10
+    assert evaluated["accuracy"] == pytest.approx(figures["accuracy"])
+    assert evaluated["ece"] == pytest.approx(figures["ece"], abs=1e-3)
+    packed = tmp_path / "drawn-1.zip"
+    run(capsys, "bundle", out, "--out", packed)
 
+    box = tmp_path / "box.toml"
+    box.write_text(f'[box]\nid = "testbox"\nstate_dir = "{tmp_path / "state"}"\n')
+    models = tmp_path / "state" / "models"
+    models.mkdir(parents=True)
+    fetched = default_state_dir() / "models" / "blazeface"  # by `make setup`
+    (models / "blazeface").symlink_to(fetched)
+    config = ["--config", str(box)]
+    assert mien(["models", "install", str(packed), *config]) == 0
+    assert mien(["models", "activate", "drawn-1", *config]) == 0
+    capsys.readouterr()
+    health, live = first_look(tmp_path / "state", config)
+    assert "drawn-1" in health
+    (face,) = live["readings"]
+    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=0.02)
+
+    assert main([str(argument) for argument in command]) == 2
+    assert "is not an empty folder" in capsys.readouterr().err
+
+
+def first_look(state: Path, config: list[str]) -> tuple[str, dict[str, Any]]:
+    """What a daemon that looks at the portrait says of its networks and of the face."""
+    command = [sys.executable, "-m", "mien", "run", *config, "--source", str(portrait())]
+    daemon = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    client = ControlClient(state / "control.sock")
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with contextlib.suppress(ControlError):
+                picture = client.preview(-1, 5.0)
+                if picture and (live := json.loads(picture.live))["readings"]:
+                    return str(client.status()), live
+            time.sleep(0.1)
+        raise AssertionError("the daemon showed no face")
+    finally:
+        client.close()
+        daemon.terminate()
+        daemon.communicate(timeout=30)
+
+
+def test_the_heads_belong_to_the_features(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "drawn-2"
+    document = run(capsys, "make", "--data", data, "--out", out, "--epochs", "2")
+    assert document["lineage"]["parameters"] == 2460231
+    assert set(document["calibration"]) == {"temperature", "word_temperature"}
     bundle = load_bundle(out)
     classifier = LiteRTClassifier(bundle)
     known_answer(classifier)
-    with np.load(out / "head.npz") as head, np.load(out / "known_answer.npz") as known:
-        answer = classifier.classify(known["images"][0])
-        again = answer.features.mean(axis=(0, 1)) @ head["weights"] + head["bias"]
-        spread = np.ptp(known["logits"])
-    assert answer.features.shape == (6, 6, 192)
-    assert np.abs(again - answer.logits).max() < 0.1 * spread, "the head belongs to the features"
-    assert "drawn-1" in (out / "MODEL_CARD.md").read_text("utf-8")
-    assert bundle.model.stat().st_size < 2_000_000
+    answers = read_answers(classifier, load_dataset(data).images[:20])
+    share = load_preset("mien").answer_weight
+    mixed = share * answers.word + (1 - share) * answers.votes
+    assert np.abs(mixed - answers.said).max() < 0.1 * np.ptp(answers.said)
+    assert np.abs(answers.word - answers.votes).max() > 0
+    assert classifier.classify(drawings()[0]).features.shape == (6, 6, 224)
+    assert bundle.model.stat().st_size < 5_000_000
 
-    evaluate = ["evaluate", str(out), "--data", str(data), "--usage", "PublicTest", "--json"]
-    assert main(evaluate) == 0
-    evaluated = json.loads(capsys.readouterr().out)
-    assert evaluated["accuracy"] == pytest.approx(figures["accuracy"])
-    assert evaluated["ece"] == pytest.approx(figures["ece"])
-
-    assert main(command) == 2
-    assert "is not an empty folder" in capsys.readouterr().err
     other = tmp_path / "other.npz"
-    shutil.copy(data, other)
     np.savez(other, **dict(np.load(data)), more=np.zeros(1))
-    run = str(tmp_path / "drawn-1-run")
-    assert main(["quantize", run, "--data", str(other), "--out", str(tmp_path / "b")]) == 2
+    folder = str(tmp_path / "drawn-2-run")
+    assert main(["quantize", folder, "--data", str(other), "--out", str(tmp_path / "b")]) == 2
     assert "is not the file" in capsys.readouterr().err
 
 
