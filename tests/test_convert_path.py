@@ -1,5 +1,5 @@
-"""The whole path in small, for real: drawn faces, library, training, bundle, and a daemon that reads
-a face with it."""
+"""The whole path in small, for real: drawn faces, library, training, bundle, and a daemon that
+reads a face with it."""
 
 import contextlib
 import json
