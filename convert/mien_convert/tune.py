@@ -91,11 +91,9 @@ def lead(
     spawn = multiprocessing.get_context("spawn")
     cores = max(1, (os.cpu_count() or 1) // max(workers, 1))
     processes = [
-        spawn.Process(
-            target=_work_here, name=name, args=(tuning, data, out, address, name, cores)
-        )
+        spawn.Process(target=_work_here, name=name, args=(tuning, data, out, address, name, cores))
         for name in (f"worker-{number}" for number in range(1, workers + 1))
-    ]  # fmt: skip
+    ]
     try:
         for process in processes:
             process.start()
@@ -152,15 +150,13 @@ def _training(tuning: Tuning, data: Path, out: Path) -> Training:
             preset, data, folder, tuning.space.preset, tuning.seed, resume=True, goes_on=goes_on
         )
         assert run.chosen is not None
-        assert run.chosen.accuracy is not None
+        assert run.chosen.accuracy is not None  # `plan` looked for PublicTest
         return run.chosen.accuracy
 
     return train
 
 
-def _work_here(
-    tuning: Tuning, data: Path, out: Path, chief: str, name: str, cores: int
-) -> None:  # fmt: skip
+def _work_here(tuning: Tuning, data: Path, out: Path, chief: str, name: str, cores: int) -> None:
     """The process of a worker on the chief's machine; what it tells goes to `name`.log."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the chief ends it
     with (out / f"{name}.log").open("a") as file:
@@ -190,9 +186,7 @@ def _end_with_the_chief() -> None:
 def _open(tuning: Tuning, out: Path, resume: bool) -> Any:
     """The oracle of a new tuning, or that of the one in `out`."""
     file, trials = out / "tuning.json", out / "trials"
-    oracle = hyperband(
-        tuning.space, tuning.fingerprint, trials, tuning.max_epochs, tuning.seed
-    )  # fmt: skip
+    oracle = hyperband(tuning.space, tuning.fingerprint, trials, tuning.max_epochs, tuning.seed)
     try:
         if file.exists():
             if not resume:
