@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from mien_convert.experiments import find_runs
 from mien_convert.hyperband import hyperband, serve, work
 from mien_convert.preset import load_preset
 from mien_convert.space import Field, Space, Value
-from mien_convert.tune import outcomes
+from mien_convert.tune import _oversee, outcomes
 
 pytestmark = [
     pytest.mark.slow,
@@ -165,6 +166,27 @@ def test_a_chief_with_a_full_disk_remembers_it(tmp_path: Path) -> None:
     oracle.create_trial("one")
     assert isinstance(oracle.trouble, OSError)
     assert oracle.create_trial("one").trial_id == "0000", "its lock is free"
+
+
+def test_when_all_workers_die_it_is_said_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    oracle = trials(tmp_path)
+    oracle.create_trial("worker-1")
+    (tmp_path / "worker-1.log").write_text("epoch 1\nThe memory is full.\n")
+    process = multiprocessing.get_context("spawn").Process(
+        target=os._exit, args=(3,), name="worker-1"
+    )
+    process.start()
+    servicer = SimpleNamespace(stop_triggered=False)
+    with pytest.raises(WorkshopError, match="All workers ended early"):
+        _oversee(oracle, servicer, [process], tmp_path, others=False)
+    assert "worker-1 ended early: The memory is full." in caplog.text
+    assert not oracle.ongoing_trials
+
+    oracle.trouble = OSError(28, "No space left on device")
+    with pytest.raises(WorkshopError, match=r"No space left on device\. Free some space"):
+        _oversee(oracle, servicer, [], tmp_path, others=True)
 
 
 def test_a_worker_of_another_tuning_is_sent_away(tmp_path: Path) -> None:
