@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from mien_convert.augment import augment
+from mien_convert.cleaning import clean
 from mien_convert.dataset import (
     LABELS,
     VOTE_COLUMNS,
     Dataset,
-    clean,
     load_dataset,
     missing,
     of_classes,
@@ -143,6 +143,14 @@ def test_cleaning_counts_each_picture_once() -> None:
         "votes of another picture": 1,
         "also held out": 1,
     }
+
+
+def test_a_lighter_copy_of_a_held_out_picture_is_not_learnt_from() -> None:
+    training = Dataset(pictures(3) // 2 + 60, np.arange(3, dtype=np.uint8))
+    held_out = Dataset(pictures(3)[1:2], np.zeros(1, np.uint8))
+    kept, counts = clean(training, held_out)
+    assert kept.labels.tolist() == [0, 2]
+    assert counts == {"blank": 0, "also held out": 1}
 
 
 def test_votes_become_shares_in_the_order_of_the_labels() -> None:

@@ -34,8 +34,9 @@ from library_samples import (
     write,
 )
 from mien_convert.__main__ import main
+from mien_convert.cleaning import clean
 from mien_convert.commands.library import counts
-from mien_convert.dataset import LABELS, USAGES, clean, file_sha256, load_dataset
+from mien_convert.dataset import LABELS, USAGES, file_sha256, load_dataset
 from mien_convert.duplicates import alike, joined, report, thumbnail
 from mien_convert.errors import WorkshopError
 from mien_convert.export import export

@@ -30,10 +30,10 @@ from mien.bundle import (
 )
 from mien.classifier import LiteRTClassifier, known_answer
 from mien_convert.card import model_card
+from mien_convert.cleaning import clean
 from mien_convert.dataset import (
     LABELS,
     Dataset,
-    clean,
     file_sha256,
     load_dataset,
     vote_majority,

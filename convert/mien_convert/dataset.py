@@ -1,4 +1,4 @@
-"""FER-2013 with the votes of FER+: reading, cleaning, and the targets a network learns.
+"""FER-2013 with the votes of FER+: reading, and the targets a network learns.
 
 FER-2013: Goodfellow et al. 2013, "Challenges in representation learning". FER+: Barsoum et al.
 2016, "Training deep networks for facial expression recognition with crowd-sourced label
@@ -125,30 +125,6 @@ def _check_rows(path: Path, name: str, array: NDArray[Any], rows: int, end: int)
             f"{path}: `{name}` of picture {wrong[0]} is {array[wrong[0]]}; "
             f"expected 0 to {end - 1} ({len(wrong)} such)."
         )
-
-
-def clean(training: Dataset, held_out: Dataset | None = None) -> tuple[Dataset, dict[str, int]]:
-    """Leave out what must not be learnt from, and say how many pictures fell to each reason.
-
-    Dropped are pictures that most FER+ voters called no face, blank ones, those whose votes belong
-    to another picture, and those that also occur in `held_out`.
-    """
-    reasons: dict[str, NDArray[np.bool_]] = {
-        "blank": training.images.reshape(len(training), -1).std(axis=1) < BLANK_BELOW
-    }
-    if training.votes is not None:
-        reasons["not a face"] = training.votes.argmax(axis=1) == NOT_A_FACE
-    if training.align is not None:
-        reasons["votes of another picture"] = training.align == VOTES_NOT_TRUSTWORTHY
-    if held_out is not None:
-        seen = {picture.tobytes() for picture in held_out.images}
-        reasons["also held out"] = np.array([p.tobytes() in seen for p in training.images])
-    dropped = np.zeros(len(training), bool)
-    counts = {}
-    for reason, rows in reasons.items():
-        counts[reason] = int((rows & ~dropped).sum())
-        dropped |= rows
-    return training[~dropped], counts
 
 
 def of_classes(dataset: Dataset, classes: Sequence[str]) -> Dataset:

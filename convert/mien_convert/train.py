@@ -19,10 +19,10 @@ from tqdm import tqdm
 from mien.classifier import probabilities
 from mien_convert import network
 from mien_convert.augment import augment, resized
+from mien_convert.cleaning import clean
 from mien_convert.dataset import (
     LABELS,
     Dataset,
-    clean,
     file_sha256,
     load_dataset,
     missing,
