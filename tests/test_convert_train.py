@@ -19,6 +19,7 @@ from mien_convert.train import (
     Networks,
     Run,
     _batches,
+    _mixed,
     _one_epoch,
     _save,
     _taught,
@@ -107,6 +108,13 @@ def test_batches_are_the_same_for_the_same_epoch_only() -> None:
     assert len(rows(1)) == 16
     assert rows(1) == rows(1)
     assert rows(1) != rows(2)
+
+
+def test_pictures_are_mixed_with_their_targets() -> None:
+    images = np.stack([np.full((48, 48), grey, np.uint8) for grey in (0, 100, 200)])
+    mixed, (answers,) = _mixed(images, [np.eye(3, dtype=np.float32)], 0.75)
+    assert mixed[:, 0, 0].tolist() == [50, 75, 175]
+    assert answers.tolist() == [[0.75, 0, 0.25], [0.25, 0.75, 0], [0, 0.25, 0.75]]
 
 
 class FakeTeacher:

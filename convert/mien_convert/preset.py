@@ -81,9 +81,11 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `classes` are those told apart, all seven unless named. `label_weight` is the part of the
     FER-2013 word in the loss; the rest belongs to a second head, which learns the FER+ votes.
     `answer_weight` is the part of the first head in the answer. `teacher_weight` is the part of the
-    teachers' answers in what is learnt, where a run has teachers. `average_decay` a step is that of
-    the running average of the weights, 0 for none. With `patience` the run stops after as many
-    epochs without a better accuracy on PublicTest, and the best epoch is the one that counts.
+    teachers' answers in what is learnt, where a run has teachers. `mixup` is the parameter of the
+    Beta distribution after which two pictures and their targets are mixed, 0 for none.
+    `average_decay` a step is that of the running average of the weights, 0 for none. With
+    `patience` the run stops after as many epochs without a better accuracy on PublicTest, and the
+    best epoch is the one that counts.
     """
 
     batch: Positive
@@ -99,6 +101,7 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     answer_weight: Share = 1.0
     label_smoothing: Share = 0.0
     teacher_weight: Share = 0.7
+    mixup: Share = 0.0
     class_weights: Literal["equal", "balanced"] = "equal"
     patience: Positive | None = None
 

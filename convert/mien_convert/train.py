@@ -313,15 +313,19 @@ def _one_epoch(
     heads = len(model.outputs)
     loss_sum = right_sum = 0.0
     batches = _batches(training, preset.batch, [run.seed, epoch], phase)
+    random = np.random.default_rng([run.seed, epoch, 1])
     bar = tqdm(batches, f"epoch {epoch}/{preset.epochs}", steps, leave=False, disable=None)
     for number, (rows, changed) in enumerate(bar, 1):
         part = (over + number / steps) / phase.epochs
         model.optimizer.learning_rate = phase.rate + part * (phase.final_rate - phase.rate)
+        answers = [one[rows] for one in wanted[:heads]]
+        if preset.mixup:
+            changed, answers = _mixed(changed, answers, random.beta(preset.mixup, preset.mixup))
         # Keras reports a running mean; reset, so that a broken batch can be named.
         model.reset_metrics()
         told = model.train_on_batch(
             as_input(resized(changed, phase.size)),
-            _taught(nets, changed, [answers[rows] for answers in wanted[:heads]], preset),
+            _taught(nets, changed, answers, preset),
             sample_weight=[weights[rows]] * heads,
             return_dict=True,
         )
@@ -336,6 +340,17 @@ def _one_epoch(
         step = (epoch - 1) * steps + number
         _average(nets, min(preset.average_decay, step / (step + 10)))
     return loss_sum / steps, right_sum / steps
+
+
+def _mixed(
+    images: NDArray[np.uint8], answers: list[NDArray[np.float32]], share: float
+) -> tuple[NDArray[np.uint8], list[NDArray[np.float32]]]:
+    """Each picture of a batch mixed with the next, and their targets in the same shares (Zhang et
+    al. 2018, "mixup: Beyond empirical risk minimization")."""
+    other = np.roll(images, 1, axis=0)
+    mixed = np.rint(share * images.astype(np.float32) + (1 - share) * other).astype(np.uint8)
+    rest = np.float32(1 - share)
+    return mixed, [one * (1 - rest) + np.roll(one, 1, axis=0) * rest for one in answers]
 
 
 def _teacher(folder: Path, preset: Preset) -> Any:
