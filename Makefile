@@ -52,11 +52,13 @@ workshop: $(WORKSHOP)/.installed
 run: setup
 	@$(BIN)/python -m mien demo
 
+# What needs TensorFlow; beside these the workshop's tests run in the box's environment.
+WORKSHOP_TESTS := $(addprefix tests/test_convert_, path.py quantize.py sides.py tune.py)
+
 test: setup-dev workshop
 	@sh tests/setup.sh system
-	@$(BIN)/python -m pytest --ignore tests/test_convert_path.py --ignore tests/test_convert_quantize.py --ignore tests/test_convert_tune.py
-	@$(WORKSHOP)/bin/python -m pytest tests/test_convert_path.py tests/test_convert_quantize.py tests/test_convert_presets.py \
-		tests/test_convert_tune.py
+	@$(BIN)/python -m pytest $(addprefix --ignore=, $(WORKSHOP_TESTS))
+	@$(WORKSHOP)/bin/python -m pytest $(WORKSHOP_TESTS) tests/test_convert_presets.py
 
 check: setup-dev
 	@$(BIN)/ruff format --check --quiet .

@@ -39,7 +39,11 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return sentence
 
 
-@pytest.mark.parametrize("command", ["", "make", "train", "quantize", "evaluate"])
+@pytest.mark.parametrize(
+    "command",
+    ["", "import", "library", "make", "train", "experiments", "tune", "quantize", "bundle",
+     "evaluate", "explain"],
+)  # fmt: skip
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([*command.split(), "--help"])

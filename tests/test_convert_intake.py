@@ -14,7 +14,7 @@ from mien.config import default_state_dir
 from mien.crop import crop
 from mien.faces import FacesError
 from mien.pictures import decode
-from mien_convert.intake import Intake, box_finder, header
+from mien_convert.intake import Intake, blazeface, header
 from mien_convert.library import Library
 from mien_convert.library import Picture as Kept
 from mien_convert.sources import Content, Found, Unusable
@@ -41,7 +41,7 @@ def test_the_crop_is_exactly_that_of_the_box(library: Library) -> None:
     kept = Intake(library).examine(found(portrait()))
     assert kept.reason is None
     image = decode(portrait())
-    (face,) = box_finder().find(image)
+    (face,) = blazeface().find(image)
     assert kept.crop == crop(image, face).tobytes()
     assert (kept.width, kept.height, kept.colour) == (512, 600, "rgb")
 
@@ -51,7 +51,7 @@ def test_without_the_box_s_networks_there_is_no_silent_stand_in(
 ) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     with pytest.raises(FacesError, match="mien models fetch"):
-        box_finder()
+        blazeface()
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("mien-convert: stopped; what was saved is kept.", file=sys.stderr)
         return 130
-    if arguments.json:
-        print(json.dumps(result, ensure_ascii=False))
-    else:
-        arguments.show(result)
+    try:
+        if arguments.json:
+            print(json.dumps(result, ensure_ascii=False))
+        else:
+            arguments.show(result)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of a pipe (`mien-convert … | head`) went away, which is its right.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

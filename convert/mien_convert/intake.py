@@ -55,7 +55,7 @@ class Imported(msgspec.Struct, frozen=True):
     notices: list[str]
 
 
-def box_finder() -> FaceFinder:
+def blazeface() -> FaceFinder:
     """The finder of the box. Raises FacesError when its networks are not on this machine: another
     finder would frame faces in another way."""
     models = config.default_state_dir() / "models"
@@ -71,7 +71,7 @@ class Intake:
     """
 
     library: Library
-    open_finder: Callable[[], FaceFinder] = box_finder
+    open_finder: Callable[[], FaceFinder] = blazeface
 
     @cached_property
     def _finder(self) -> FaceFinder:
