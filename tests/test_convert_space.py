@@ -79,7 +79,7 @@ def test_a_space_may_be_a_file(tmp_path: Path) -> None:
         ("[fields.optimizer]\nchoices = ['sgd', 'magic']", "'magic'"),
         ("[fields.'layers.9.filters']\nlow = 8\nhigh = 16", "has the layers 1 to 7"),
         ("[fields.'layers.4.stride']\nchoices = [1, 2]", "layer 4 is a residual layer and has no"),
-        ("[fields.'layers.5.filters']\nchoices = [160, 224]", "as in layers.5-7.filters"),
+        ("[fields.'layers.5.filters']\nchoices = [160, 224]", "give both as many"),
         ("[fields.'layers.7.repeat']\nlow = -1\nhigh = 2", "0 or more"),
         ("[fields]", "length >= 1"),
         ("fields = 3", "Expected `object`"),

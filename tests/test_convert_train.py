@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mien_convert.dataset import Dataset
 from mien_convert.errors import TrainingError, WorkshopError
-from mien_convert.preset import load_preset, with_classes
+from mien_convert.preset import Convolution, Dense, Dropout, Residual, load_preset, with_classes
 from mien_convert.train import (
     Epoch,
     Networks,
@@ -216,6 +216,16 @@ def test_a_preset_may_be_a_file_and_says_what_is_wrong_in_it(tmp_path: Path) -> 
         load_preset(str(file))
     with pytest.raises(WorkshopError, match="cannot be read"):
         load_preset(str(tmp_path / "none.toml"))
+
+
+def test_layers_that_do_not_fit_together_are_told_before_anything_is_built() -> None:
+    preset = load_preset("mien")
+    with pytest.raises(
+        ValueError, match="layer 2 is a residual block of 8 filters after a map of 4"
+    ):
+        msgspec.structs.replace(preset, layers=[Convolution(4), Residual(8)])
+    with pytest.raises(ValueError, match="layer 3 needs a map, but the dense layer 1 laid it out"):
+        msgspec.structs.replace(preset, layers=[Dense(4), Dropout(0.5), Convolution(4)])
 
 
 @pytest.mark.parametrize("classes", [["anger", "joy"], ["anger", "anger"]])

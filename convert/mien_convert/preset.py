@@ -113,6 +113,20 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"out of: {', '.join(LABELS)}"
             )
 
+        before, flat = 1, 0
+        for number, layer in enumerate(self.layers, 1):
+            if flat and not isinstance(layer, Dense | Dropout):
+                raise ValueError(
+                    f"layer {number} needs a map, but the dense layer {flat} laid it out flat"
+                )
+            flat = number if isinstance(layer, Dense) else flat
+            if isinstance(layer, Residual) and layer.filters != before:
+                raise ValueError(
+                    f"layer {number} is a residual block of {layer.filters} filters after a map of "
+                    f"{before}; it adds up maps, so give both as many"
+                )
+            before = getattr(layer, "filters", before)
+
     @property
     def epochs(self) -> int:
         return sum(phase.epochs for phase in self.phases)

@@ -151,7 +151,6 @@ def vary(preset: Preset, values: dict[str, Value]) -> Preset:
             document[name] = value
         else:
             _set_layers(document["layers"], name, value)
-    _check_fit(document["layers"])
     try:
         return msgspec.convert(document, Preset)
     except msgspec.ValidationError as error:
@@ -193,15 +192,3 @@ def _set_layers(layers: list[dict[str, Any]], name: str, value: Value) -> None:
                 f"{name}: layer {number} is a {layer['type']} layer and has no field {field!r}."
             )
         layer[field] = value
-
-
-def _check_fit(layers: list[dict[str, Any]]) -> None:
-    """A residual block adds up maps, which needs as many filters as the layer before has."""
-    before = 1
-    for number, layer in enumerate(layers, 1):
-        if layer["type"] == "residual" and layer["filters"] != before:
-            raise WorkshopError(
-                f"Layer {number} is a residual block of {layer['filters']} filters after a map of "
-                f"{before}; expected as many. Vary them together, as in layers.5-7.filters."
-            )
-        before = layer.get("filters", before)
