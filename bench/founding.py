@@ -31,7 +31,8 @@ from mien.events import MienError
 from mien_convert import network
 from mien_convert.dataset import LABELS, Dataset, file_sha256, load_dataset, of_classes
 from mien_convert.errors import DatasetError, WorkshopError
-from mien_convert.evaluate import intervals, measure, read_logits, restricted
+from mien_convert.evaluate import intervals, measure, restricted
+from mien_convert.heads import read_answers
 from mien_convert.preset import (
     Convolution,
     Dense,
@@ -250,7 +251,7 @@ def compare(data: Path, out: Path, bundle: Path | None) -> tuple[str, list[Row]]
     training, held_out = parts(data)
     sha256 = file_sha256(data)
     ours = load_bundle(bundle or shipped_bundle())
-    logits = read_logits(open_classifier(ours, "cpu")[0], held_out.images)
+    logits = read_answers(open_classifier(ours, "cpu")[0], held_out.images).word
     rows = []
     for experiment in EXPERIMENTS:
         preset = experiment.preset("full")
