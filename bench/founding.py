@@ -42,7 +42,8 @@ from mien_convert.preset import (
     Residual,
     load_preset,
 )
-from mien_convert.train import as_input, chosen_checkpoint, load_network, split, train
+from mien_convert.run import chosen_checkpoint, load_network
+from mien_convert.train import as_input, split, train
 
 SHORT_PICTURES = 8000  # of Training, drawn once
 

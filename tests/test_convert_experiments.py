@@ -10,7 +10,7 @@ import pytest
 from mien_convert.__main__ import main
 from mien_convert.experiments import COLUMNS, find_runs, shape, text_table
 from mien_convert.preset import load_preset
-from mien_convert.train import Epoch, Run
+from mien_convert.run import Epoch, Run
 
 
 def write_run(folder: Path, preset: str, accuracies: list[float | None]) -> None:

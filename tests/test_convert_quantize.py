@@ -13,7 +13,7 @@ from mien_convert.__main__ import main
 from mien_convert.dataset import LABELS, file_sha256
 from mien_convert.errors import WorkshopError
 from mien_convert.preset import Preset, load_preset, with_classes
-from mien_convert.train import Epoch, Run
+from mien_convert.run import Epoch, Run
 
 pytestmark = [
     pytest.mark.slow,

@@ -14,20 +14,8 @@ from numpy.typing import NDArray
 from mien_convert.dataset import Dataset
 from mien_convert.errors import TrainingError, WorkshopError
 from mien_convert.preset import Convolution, Dense, Dropout, Residual, load_preset, with_classes
-from mien_convert.train import (
-    Epoch,
-    Networks,
-    Run,
-    _batches,
-    _mixed,
-    _one_epoch,
-    _save,
-    _taught,
-    _weights,
-    chosen_checkpoint,
-    latest_checkpoint,
-    read_run,
-)
+from mien_convert.run import Epoch, Run, chosen_checkpoint, latest_checkpoint, read_run
+from mien_convert.train import Networks, _batches, _mixed, _one_epoch, _save, _taught, _weights
 
 
 class FakeNetwork:
@@ -220,9 +208,7 @@ def test_a_preset_may_be_a_file_and_says_what_is_wrong_in_it(tmp_path: Path) -> 
 
 def test_layers_that_do_not_fit_together_are_told_before_anything_is_built() -> None:
     preset = load_preset("mien")
-    with pytest.raises(
-        ValueError, match="layer 2 is a residual block of 8 filters after"
-    ):
+    with pytest.raises(ValueError, match="layer 2 is a residual block of 8 filters after"):
         msgspec.structs.replace(preset, layers=[Convolution(4), Residual(8)])
     with pytest.raises(ValueError, match="layer 3 needs a map, but the dense layer 1 laid it out"):
         msgspec.structs.replace(preset, layers=[Dense(4), Dropout(0.5), Convolution(4)])

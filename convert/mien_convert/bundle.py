@@ -44,7 +44,8 @@ from mien_convert.evaluate import choose_threshold, evaluate, fit_temperature, r
 from mien_convert.heads import HEADS, Answers, read_answers
 from mien_convert.network import SIZE, answering, require
 from mien_convert.quantize import float_logits, parity, quantize
-from mien_convert.train import Run, chosen_checkpoint, load_averaged, read_run, split
+from mien_convert.run import Run, chosen_checkpoint, load_averaged, read_run
+from mien_convert.train import split
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from mien_convert import plots
 from mien_convert.errors import TrainingError, WorkshopError
 from mien_convert.network import require
 from mien_convert.preset import Convolution, Dense, MobileNetV2, Preset, Residual
-from mien_convert.train import CHECKPOINT, UNFINISHED, Epoch, latest_checkpoint, read_run
+from mien_convert.run import CHECKPOINT, UNFINISHED, Epoch, latest_checkpoint, read_run
 
 
 class Experiment(msgspec.Struct, frozen=True):

@@ -53,7 +53,7 @@ def open_run(bundle: Bundle, run: Path) -> Any:
     Raises TrainingError for a run without a whole epoch, WorkshopError for one of another bundle or
     where Keras is missing.
     """
-    from mien_convert.train import chosen_checkpoint, load_network
+    from mien_convert.run import chosen_checkpoint, load_network
 
     checkpoint = chosen_checkpoint(run)
     model = load_network(checkpoint)

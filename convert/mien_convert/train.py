@@ -29,63 +29,20 @@ from mien_convert.dataset import (
     of_classes,
     targets,
 )
-from mien_convert.errors import TrainingError, WorkshopError
+from mien_convert.errors import TrainingError
 from mien_convert.preset import Phase, Preset, load_preset, with_classes
+from mien_convert.run import (
+    CHECKPOINT,
+    UNFINISHED,
+    Epoch,
+    Run,
+    checkpoint_folder,
+    chosen_checkpoint,
+    latest_checkpoint,
+    read_run,
+)
 
 log = logging.getLogger(__name__)
-
-CHECKPOINT, UNFINISHED = "epoch-", "unfinished"
-
-
-class Epoch(msgspec.Struct, frozen=True):
-    """One epoch: mean loss and accuracy on the changed pictures it learnt from; loss and accuracy
-    of the averaged weights on PublicTest, None without that part; seconds."""
-
-    epoch: int
-    loss: float
-    training_accuracy: float
-    public_test_loss: float | None
-    accuracy: float | None
-    seconds: float
-
-
-class Run(msgspec.Struct):
-    """What a run was asked to do and how far it came; `run.json` in each checkpoint."""
-
-    preset_name: str
-    preset: Preset
-    seed: int
-    data_sha256: str
-    pictures: int
-    left_out: dict[str, int]
-    teachers: list[str]
-    """The SHA-256 of each teacher's averaged network."""
-    parameters: int
-    multiply_adds: int
-    history: list[Epoch]
-
-    @property
-    def best(self) -> Epoch | None:
-        """The epoch that was most often right on PublicTest, the first of equals."""
-        measured = [epoch for epoch in self.history if epoch.accuracy is not None]
-        return max(measured, key=lambda epoch: epoch.accuracy or 0.0, default=None)
-
-    @property
-    def chosen(self) -> Epoch | None:
-        """The epoch that counts: the last, or with `patience` the best."""
-        if self.preset.patience is not None and self.best is not None:
-            return self.best
-        return self.history[-1] if self.history else None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether all epochs are done, or `patience` ran out."""
-        if len(self.history) >= self.preset.epochs:
-            return True
-        patience, best = self.preset.patience, self.best
-        return patience is not None and best is not None and (
-            len(self.history) - best.epoch >= patience
-        )  # fmt: skip
 
 
 @dataclass
@@ -186,53 +143,6 @@ def split(dataset: Dataset) -> tuple[Dataset, Dataset | None]:
         return dataset, None
     held_out = dataset[dataset.usage == 1]
     return dataset[dataset.usage == 0], held_out if len(held_out) else None
-
-
-def latest_checkpoint(run: Path) -> Path | None:
-    """The folder of the last finished epoch of a run, or None."""
-    return max(run.glob(f"{CHECKPOINT}[0-9]*"), default=None)
-
-
-def chosen_checkpoint(run: Path) -> Path:
-    """The folder of the epoch that counts: the last, or with `patience` the best.
-
-    Raises TrainingError when there is none."""
-    latest = latest_checkpoint(run)
-    if latest is None:
-        raise TrainingError(f"{run} holds no finished epoch; begin with mien-convert train.")
-    chosen = read_run(latest).chosen
-    return latest if chosen is None else _folder(run, chosen.epoch)
-
-
-def read_run(checkpoint: Path) -> Run:
-    """Read `run.json` of a checkpoint. Raises TrainingError when it is missing or broken."""
-    try:
-        return msgspec.json.decode((checkpoint / "run.json").read_bytes(), type=Run)
-    except (OSError, msgspec.DecodeError) as error:
-        raise TrainingError(f"{checkpoint} is not a whole checkpoint: {error}.") from error
-
-
-def load_averaged(checkpoint: Path) -> Any:
-    """The averaged float32 network of a checkpoint with all its heads, in TensorFlow;
-    `network.answering` makes one head of them.
-
-    Raises TrainingError when the checkpoint is broken, WorkshopError on another backend.
-    """
-    keras = network.require("keras")
-    if keras.backend.backend() != "tensorflow":
-        raise WorkshopError(
-            f"This needs Keras on TensorFlow, not on {keras.backend.backend()}; "
-            "set KERAS_BACKEND=tensorflow."
-        )
-    try:
-        return keras.saving.load_model(checkpoint / "averaged.keras", compile=False)
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{checkpoint} is not a whole checkpoint: {error}.") from error
-
-
-def load_network(checkpoint: Path) -> Any:
-    """The network of `load_averaged` with the one output `logits`, the answer. Raises as that."""
-    return network.answering(load_averaged(checkpoint), read_run(checkpoint).preset)
 
 
 def as_input(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -434,13 +344,9 @@ def _held_out(nets: Networks, held_out: Dataset, preset: Preset, epoch: int) -> 
     return float(surprise.mean()), float((logits.argmax(axis=1) == truth).mean())
 
 
-def _folder(out: Path, epoch: int) -> Path:
-    return out / f"{CHECKPOINT}{epoch:04d}"
-
-
 def _save(out: Path, run: Run, nets: Networks) -> None:
     """Write the checkpoint beside the last one, then let it take its place."""
-    final = _folder(out, len(run.history))
+    final = checkpoint_folder(out, len(run.history))
     unfinished = out / UNFINISHED
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -458,7 +364,7 @@ def _save(out: Path, run: Run, nets: Networks) -> None:
         ) from error
     kept = {final}
     if run.preset.patience is not None and run.best is not None:
-        kept.add(_folder(out, run.best.epoch))
+        kept.add(checkpoint_folder(out, run.best.epoch))
     for older in out.glob(f"{CHECKPOINT}[0-9]*"):
         if older not in kept:
             shutil.rmtree(older)

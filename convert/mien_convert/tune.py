@@ -22,8 +22,9 @@ from mien_convert.dataset import file_sha256, load_dataset
 from mien_convert.errors import DatasetError, WorkshopError
 from mien_convert.hyperband import FINISHED, Training, hyperband, serve, work
 from mien_convert.preset import Preset
+from mien_convert.run import Run, latest_checkpoint
 from mien_convert.space import Space, Value, load_space, vary
-from mien_convert.train import Run, latest_checkpoint, split, train_preset
+from mien_convert.train import split, train_preset
 
 log = logging.getLogger(__name__)
 

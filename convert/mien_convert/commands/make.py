@@ -7,7 +7,8 @@ from typing import Any
 from mien_convert.bundle import make_bundle
 from mien_convert.commands import TRAINING_DATA, add_command, add_data, add_preset
 from mien_convert.commands.quantize import show
-from mien_convert.train import latest_checkpoint, train
+from mien_convert.run import latest_checkpoint
+from mien_convert.train import train
 
 
 def add(subcommands: Any) -> None:
