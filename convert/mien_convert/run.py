@@ -13,8 +13,9 @@ CHECKPOINT, UNFINISHED = "epoch-", "unfinished"
 
 
 class Epoch(msgspec.Struct, frozen=True):
-    """One epoch: mean loss and accuracy on the changed pictures it learnt from; loss and accuracy
-    of the averaged weights on PublicTest, None without that part; seconds."""
+    """One epoch: mean loss and accuracy on the changed pictures it learnt from; of the averaged
+    weights on PublicTest loss and accuracy against the label and, with a head for the votes, its
+    accuracy against their majority, None without that part; seconds."""
 
     epoch: int
     loss: float
@@ -22,6 +23,7 @@ class Epoch(msgspec.Struct, frozen=True):
     public_test_loss: float | None
     accuracy: float | None
     seconds: float
+    fer_plus_accuracy: float | None = None
 
 
 class Run(msgspec.Struct):

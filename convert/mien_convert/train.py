@@ -28,6 +28,7 @@ from mien_convert.dataset import (
     missing,
     of_classes,
     targets,
+    vote_majority,
 )
 from mien_convert.errors import TrainingError
 from mien_convert.preset import Phase, Preset, load_preset, with_classes
@@ -127,11 +128,11 @@ def train_preset(
     while not run.is_over and goes_on(run):
         epoch, begun = len(run.history) + 1, time.monotonic()
         loss, right = _one_epoch(nets, training, wanted, weights, run, epoch)
-        held_out_loss, accuracy = None, None
+        held_out_loss, accuracy, fer_plus = None, None, None
         if held_out is not None:
-            held_out_loss, accuracy = _held_out(nets, held_out, preset, epoch)
+            held_out_loss, accuracy, fer_plus = _held_out(nets, held_out, preset, epoch)
         seconds = round(time.monotonic() - begun, 1)
-        run.history.append(Epoch(epoch, loss, right, held_out_loss, accuracy, seconds))
+        run.history.append(Epoch(epoch, loss, right, held_out_loss, accuracy, seconds, fer_plus))
         _save(out, run, nets)
         _tell(out, run)
     return run
@@ -327,21 +328,28 @@ def _batches(
         yield coming.result()
 
 
-def _held_out(nets: Networks, held_out: Dataset, preset: Preset, epoch: int) -> tuple[float, float]:
-    """Loss against the label and accuracy of the averaged weights, at the phase's size."""
+def _held_out(
+    nets: Networks, held_out: Dataset, preset: Preset, epoch: int
+) -> tuple[float, float, float | None]:
+    """Loss and accuracy of the averaged weights against the label, and of the head for the votes
+    against their majority, at the phase's size."""
     images = as_input(resized(held_out.images, preset.phase_of(epoch)[0].size))
     learning = nets.model.get_weights()
     # The fast form takes every size; it lends itself for the moment.
     nets.model.set_weights(nets.averaged.get_weights())
     outputs = nets.model.predict(images, batch_size=512, verbose=0)
     nets.model.set_weights(learning)
-    logits = outputs
-    if isinstance(outputs, list):
-        logits = preset.answer_weight * outputs[0] + (1 - preset.answer_weight) * outputs[1]
+    word, *others = outputs if isinstance(outputs, list) else [outputs]
     truth = np.array([preset.classes.index(LABELS[label]) for label in held_out.labels])
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    surprise = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(truth)), truth]
-    return float(surprise.mean()), float((logits.argmax(axis=1) == truth).mean())
+    likelihood = probabilities(word, 1.0)[np.arange(len(truth)), truth]
+    loss = float(-np.log(np.maximum(likelihood, 1e-12)).mean())
+    accuracy = float((word.argmax(axis=1) == truth).mean())
+    if not others or held_out.votes is None:
+        return loss, accuracy, None
+    classes = np.array([LABELS.index(name) for name in preset.classes])
+    seen, majority = classes[others[0].argmax(axis=1)], vote_majority(held_out.votes)
+    clear = np.isin(majority, classes)
+    return loss, accuracy, float((seen == majority)[clear].mean()) if clear.any() else None
 
 
 def _save(out: Path, run: Run, nets: Networks) -> None:
