@@ -26,8 +26,8 @@ def edit(bundle: Path, old: str, new: str) -> None:
 def test_the_shipped_bundle_is_whole_and_small() -> None:
     bundle = load_bundle(shipped_bundle())
     assert tuple(bundle.labels) == EXPRESSIONS
-    assert bundle.model.stat().st_size <= 2_000_000
-    assert bundle.accuracy["public_test"]["accuracy"] >= 0.66
+    assert bundle.model.stat().st_size <= 5_000_000
+    assert bundle.accuracy["public_test"]["accuracy"] >= 0.69
 
 
 def test_a_changed_file(bundle: Path) -> None:

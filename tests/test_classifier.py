@@ -45,10 +45,12 @@ def test_the_head_makes_the_logits_from_the_feature_map(bundle: Bundle) -> None:
         np.load(bundle.path / "head.npz") as head,
         np.load(bundle.path / "known_answer.npz") as answers,
     ):
+        lowest, highest = answers["logits"].min(), answers["logits"].max()
         for image in answers["images"]:
             output = classifier.classify(image)
             remade = output.features.mean((0, 1)) @ head["weights"] + head["bias"]
-            assert np.abs(remade - output.logits).max() < 0.1 * np.ptp(answers["logits"])
+            within = remade.clip(lowest, highest)  # as far as 8 bits reach
+            assert np.abs(within - output.logits).max() < 0.05 * (highest - lowest)
 
 
 def test_the_known_answers_are_known(bundle: Bundle) -> None:

@@ -33,7 +33,8 @@ def test_the_mean_of_a_map_and_the_bias_make_the_logit() -> None:
     logits, maps = activation_maps(LiteRTClassifier(SHIPPED), drawings())
     _, bias = read_head(SHIPPED)
     assert maps.shape[:2] == (12, 7)
-    assert maps.mean(axis=(2, 3)) + bias == pytest.approx(logits, abs=0.05 * float(np.ptp(logits)))
+    remade = (maps.mean(axis=(2, 3)) + bias).clip(logits.min(), logits.max())  # the range of int8
+    assert remade == pytest.approx(logits, abs=0.05 * float(np.ptp(logits)))
 
 
 def changed_head(folder: Path, **arrays: Any) -> Bundle:
