@@ -27,6 +27,7 @@ def report(figures: dict[str, Any], asked: str) -> str:
             [(name, f"{value:.3f}", _range(span)) for name, value, span in rows
              if value is not None],
         ),
+        *_answer(figures.get("answer")),
         _threshold(figures["at_threshold"]),
         "![confusion](confusion.png)",
         _per_class(figures),
@@ -82,6 +83,19 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _range(span: Sequence[float] | None) -> str:
     return "–" if span is None else f"{span[0]:.3f} to {span[1]:.3f}"
+
+
+def _answer(said: dict[str, float | None] | None) -> list[str]:
+    if said is None:
+        return []
+    text = (
+        "Each head of the network is held against what it learnt: the label, or the majority of "
+        f"the votes. What the box says is a mixture of both: {percent(said['accuracy'])} by the "
+        "label"
+    )
+    if said.get("fer_plus_accuracy") is not None:
+        text += f", {percent(said['fer_plus_accuracy'])} by the FER+ majority"
+    return [f"{text}."]
 
 
 def _threshold(left: dict[str, float | None]) -> str:
