@@ -46,8 +46,8 @@ def activation_maps(
         logits.append(output.logits)
         maps.append((output.features @ weights).transpose(2, 0, 1))
     told, shown = np.stack(logits), np.stack(maps).astype(np.float32)
-    # The mean of a map and the bias make the logit, but for the rounding to 8 bits and for what lies
-    # beyond their range, as some logits of unusual pictures do.
+    # The mean of a map and the bias make the logit, but for rounding to 8 bits and for logits of
+    # unusual pictures that lie beyond their range.
     if np.median(np.abs(shown.mean(axis=(2, 3)) + bias - told)) > 0.05 * np.ptp(told):
         raise _foreign_head(classifier.bundle)
     return told, shown
