@@ -252,7 +252,7 @@ def _reason(name: str, version: int, node: _Node, types: dict[int, str]) -> str 
                 if t is not None and values is None]  # fmt: skip
     for tensor in [*computed, *node.outputs]:
         if tensor.shapeSignature is not None and any(n < 0 for n in tensor.shapeSignature):
-            return f"its size is not fixed: {list(tensor.shapeSignature)}"
+            return f"its size is not fixed: {[int(n) for n in tensor.shapeSignature]}"
         if any(size > 1 for size in tensor.shape[:-3]):
             return f"its batch is not 1: {list(tensor.shape)}"
         if types[tensor.type] not in ("int8", "uint8"):

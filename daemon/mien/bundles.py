@@ -14,8 +14,8 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
@@ -290,7 +290,8 @@ def _too_large(room: int, keep_free: int) -> str:
 def _opened(source: Path) -> Iterator[Iterator[tuple[str, int, IO[bytes]]]]:
     """Name, size and content of each file of a bundle: a folder, or a zip of one."""
     if source.is_dir():
-        yield _of_folder(load_bundle(source))
+        with closing(_of_folder(load_bundle(source))) as files:
+            yield files
         return
     try:
         archive = zipfile.ZipFile(source)
@@ -300,19 +301,23 @@ def _opened(source: Path) -> Iterator[Iterator[tuple[str, int, IO[bytes]]]]:
         ) from None
     with archive:
         try:
-            yield _of_zip(source, archive)
+            # Closed here, for a reader that stops half way leaves a file of the zip open.
+            with closing(_of_zip(source, archive)) as files:
+                yield files
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
             raise BundleError(f"{source} is damaged: {error}; copy it again") from None
 
 
-def _of_folder(bundle: Bundle) -> Iterator[tuple[str, int, IO[bytes]]]:
+def _of_folder(bundle: Bundle) -> Generator[tuple[str, int, IO[bytes]], None, None]:
     loose = [name for name in LOOSE_FILES if (bundle.path / name).is_file()]
     for name in ("bundle.toml", *bundle.files, *loose):
         with (bundle.path / name).open("rb") as file:
             yield name, os.fstat(file.fileno()).st_size, file
 
 
-def _of_zip(source: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, int, IO[bytes]]]:
+def _of_zip(
+    source: Path, archive: zipfile.ZipFile
+) -> Generator[tuple[str, int, IO[bytes]], None, None]:
     """The plain files of the one folder in a zip; a zip that holds anything else is refused."""
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     paths = [PurePosixPath(entry.filename) for entry in entries]
