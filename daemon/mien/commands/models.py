@@ -216,5 +216,8 @@ def _bundle(path: Path) -> dict[str, Any]:
     except MienError as error:
         return {**entry, "status": "failed", "text": str(error)}
     test = bundle.accuracy.get("public_test", {})
-    accuracy = f", {test['accuracy']:.1%} of PublicTest right" if "accuracy" in test else ""
-    return {**entry, "status": "ok", "text": f"hashes verified{accuracy}"}
+    said = test.get("answer", test)
+    accuracy = ""
+    if "fer_plus_accuracy" in said:
+        accuracy = f", says what most people saw in {said['fer_plus_accuracy']:.1%} of PublicTest"
+    return {**entry, "status": "ok", "text": f"hashes verified{accuracy}".replace("%", " %")}
