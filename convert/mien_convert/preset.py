@@ -152,12 +152,36 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.structs.replace(self, phases=phases)
 
 
-def preset_names() -> list[str]:
-    """The presets that come with the workshop."""
-    folder = resources.files("mien_convert") / "presets"
+def shipped_names(kind: str) -> list[str]:
+    """The TOML files of a kind, "preset" or "space", that come with the workshop."""
+    folder = resources.files("mien_convert") / f"{kind}s"
     return sorted(
         f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
     )
+
+
+def read_text(kind: str, name: str) -> str:
+    """The text of the shipped `name` of a kind, or of the file `name` if that ends in .toml.
+
+    Raises WorkshopError for an unknown name and for a file that cannot be read.
+    """
+    if name.endswith(".toml"):
+        try:
+            return Path(name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise WorkshopError(f"The {kind} {name} cannot be read: {error}.") from error
+    names = shipped_names(kind)
+    if name not in names:
+        raise WorkshopError(
+            f"There is no {kind} called {name!r}; there are: {', '.join(names)}; "
+            "or name a file that ends in .toml."
+        )
+    return (resources.files("mien_convert") / f"{kind}s" / f"{name}.toml").read_text("utf-8")
+
+
+def preset_names() -> list[str]:
+    """The presets that come with the workshop."""
+    return shipped_names("preset")
 
 
 def load_preset(name: str) -> Preset:
@@ -165,18 +189,7 @@ def load_preset(name: str) -> Preset:
 
     Raises WorkshopError for an unknown name and for a file that is no preset.
     """
-    if name.endswith(".toml"):
-        try:
-            text = Path(name).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise WorkshopError(f"The preset {name} cannot be read: {error}.") from error
-    elif name in preset_names():
-        text = (resources.files("mien_convert") / "presets" / f"{name}.toml").read_text("utf-8")
-    else:
-        raise WorkshopError(
-            f"There is no preset called {name!r}; there are: {', '.join(preset_names())}; "
-            "or name a file that ends in .toml."
-        )
+    text = read_text("preset", name)
     try:
         return msgspec.convert(tomllib.loads(text), Preset)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:

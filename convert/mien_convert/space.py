@@ -3,14 +3,12 @@
 import math
 import re
 import tomllib
-from importlib import resources
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from mien_convert.errors import WorkshopError
-from mien_convert.preset import Preset, load_preset
+from mien_convert.preset import Preset, load_preset, read_text, shipped_names
 
 Number = int | float
 Value = int | float | str
@@ -91,8 +89,7 @@ class Space(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def space_names() -> list[str]:
     """The spaces that come with the workshop."""
-    folder = resources.files("mien_convert") / "spaces"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name[-5:] == ".toml")
+    return shipped_names("space")
 
 
 def load_space(name: str) -> tuple[Space, Preset]:
@@ -101,18 +98,7 @@ def load_space(name: str) -> tuple[Space, Preset]:
     Raises WorkshopError for an unknown name, a file that is no space, and where a value at the end
     of a range makes no preset.
     """
-    if name.endswith(".toml"):
-        try:
-            text = Path(name).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise WorkshopError(f"The space {name} cannot be read: {error}.") from error
-    elif name in space_names():
-        text = (resources.files("mien_convert") / "spaces" / f"{name}.toml").read_text("utf-8")
-    else:
-        raise WorkshopError(
-            f"There is no space called {name!r}; there are: {', '.join(space_names())}; "
-            "or name a file that ends in .toml."
-        )
+    text = read_text("space", name)
     try:
         space = msgspec.convert(tomllib.loads(text), Space)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
