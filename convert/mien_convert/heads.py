@@ -68,3 +68,17 @@ def read_answers(classifier: LiteRTClassifier, images: NDArray[np.uint8]) -> Ans
     """The three answers to pictures u8 [N, 48, 48], read one by one as on the box."""
     bar = tqdm(images, "reading pictures", leave=False, disable=None)
     return answers(classifier.bundle, [classifier.classify(image) for image in bar])
+
+
+class BundleTeacher:
+    """A bundle as a teacher: what its two heads say of a batch, as a Keras network tells it."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._classifier = LiteRTClassifier(bundle)
+
+    def predict_on_batch(self, images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Logits f32 [N, 7] for the word and for the votes; `images` f32 [N, 48, 48, 1] in 0…1."""
+        pictures = np.rint(images[..., 0] * 255).astype(np.uint8)
+        outputs = [self._classifier.classify(picture) for picture in pictures]
+        told = answers(self._classifier.bundle, outputs)
+        return [told.word, told.votes]

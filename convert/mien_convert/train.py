@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from mien.bundle import load_bundle
 from mien.classifier import probabilities
 from mien_convert import network
 from mien_convert.augment import augment, resized
@@ -31,6 +32,7 @@ from mien_convert.dataset import (
     vote_majority,
 )
 from mien_convert.errors import TrainingError
+from mien_convert.heads import BundleTeacher, has_heads
 from mien_convert.preset import Phase, Preset, load_preset, with_classes
 from mien_convert.run import (
     CHECKPOINT,
@@ -67,8 +69,9 @@ def train(
 ) -> Run:
     """Train on the part Training of `data` (all of it where there is no `usage`) into folder `out`.
 
-    With `teachers`, folders of finished runs, it also learns what these say of the same changed
-    picture, on average (Hinton et al. 2015, "Distilling the knowledge in a neural network").
+    With `teachers`, folders of finished runs or bundles, it also learns what these say, on average,
+    of the same changed picture (Hinton et al. 2015, "Distilling the knowledge in a neural
+    network").
 
     Raises DatasetError for data that cannot be used, TrainingError when the run cannot begin, the
     loss is no number or a checkpoint cannot be written.
@@ -118,7 +121,7 @@ def train_preset(
     answering = network.answering(averaged, preset)
     run = Run(
         preset_name, preset, seed, file_sha256(data), len(training), left_out,
-        [file_sha256(chosen_checkpoint(teacher) / "averaged.keras") for teacher in teachers],
+        [file_sha256(_teacher_file(teacher)) for teacher in teachers],
         answering.count_params(), network.multiply_adds(answering), [],
     )  # fmt: skip
     nets = _begin(out, run, averaged, resume)
@@ -264,21 +267,40 @@ def _mixed(
     return mixed, [one * (1 - rest) + np.roll(one, 1, axis=0) * rest for one in answers]
 
 
+def _teacher_file(folder: Path) -> Path:
+    bundle = folder / "expression.tflite"
+    return bundle if bundle.exists() else chosen_checkpoint(folder) / "averaged.keras"
+
+
 def _teacher(folder: Path, preset: Preset) -> Any:
-    """The averaged network of a finished run, in its fast form. Raises TrainingError."""
+    """A bundle, or the averaged network of a finished run in its fast form.
+
+    Raises TrainingError, and BundleError for a damaged bundle.
+    """
+    if (folder / "bundle.toml").exists():
+        bundle = load_bundle(folder)
+        if list(preset.classes) != bundle.labels or (
+            preset.label_weight < 1 and not has_heads(bundle)
+        ):
+            raise _strange_teacher(folder)
+        return BundleTeacher(bundle)
     checkpoint = chosen_checkpoint(folder)
     taught = read_run(checkpoint).preset
     has_votes, needs_votes = taught.label_weight < 1, preset.label_weight < 1
     if taught.classes != preset.classes or needs_votes > has_votes:
-        raise TrainingError(
-            f"{folder} cannot teach this run: it has other classes, or learnt nothing of the votes."
-        )
+        raise _strange_teacher(folder)
     averaged = network.require("keras").saving.load_model(
         checkpoint / "averaged.keras", compile=False
     )
     model = network.build(taught, fast=True)
     model.set_weights(averaged.get_weights())
     return model
+
+
+def _strange_teacher(folder: Path) -> TrainingError:
+    return TrainingError(
+        f"{folder} cannot teach this run: it has other classes, or learnt nothing of the votes."
+    )
 
 
 def _taught(

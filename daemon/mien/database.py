@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from sqlcipher3 import dbapi2
@@ -37,8 +37,16 @@ _WRITER = (
     "synchronous = NORMAL",
     "journal_size_limit = 4000000",
     "foreign_keys = ON",
+    "secure_delete = ON",  # what a person had erased is gone from the file too
 )
+# The page writes what people enter: acknowledged means on the disk.
+_PAGE = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
 _READER = ("query_only = ON",)
+
+Role = Literal["daemon", "page", "reader"]
+"""Who opens the file: the daemon makes and migrates it, the page only writes its own tables."""
+
+_PRAGMAS: dict[Role, tuple[str, ...]] = {"daemon": _WRITER, "page": _PAGE, "reader": _READER}
 
 _T = TypeVar("_T")
 
@@ -54,13 +62,13 @@ class Database:
     and the next call may succeed.
     """
 
-    def __init__(self, path: Path, key: str, clock: Clock, *, writes: bool) -> None:
+    def __init__(self, path: Path, key: str, clock: Clock, role: Role) -> None:
         self.path = path
         self.notice: str | None = None
         """A sentence when the file was damaged, set aside and begun anew."""
         self._key = key
         self._clock = clock
-        self._writes = writes
+        self._role: Role = role
         self._lock = threading.Lock()
         self._db: Any = None
 
@@ -95,7 +103,7 @@ class Database:
                 try:
                     return work(self._connected())
                 except dbapi2.DatabaseError as error:
-                    if not (self._writes and _code(error) in _DAMAGED):
+                    if not (self._role == "daemon" and _code(error) in _DAMAGED):
                         raise
                     self._set_aside(str(error))
                     return work(self._connected())
@@ -106,7 +114,7 @@ class Database:
 
     def _connected(self) -> Any:
         if self._db is None:
-            mode = "rwc" if self._writes else "rw"
+            mode = "rwc" if self._role == "daemon" else "rw"
             db: Any = dbapi2.connect(
                 f"{self.path.absolute().as_uri()}?mode={mode}",
                 uri=True,
@@ -127,10 +135,10 @@ class Database:
             "cipher_log_level = NONE",  # it would write to stderr what our sentence says
             f"key = \"x'{self._key}'\"",
             f"cipher_page_size = {_PAGE_BYTES}",
-            *(_WRITER if self._writes else _READER),
+            *_PRAGMAS[self._role],
         ):
             db.execute(f"PRAGMA {pragma}").fetchall()
-        if self._writes:
+        if self._role == "daemon":
             for name in migrations.migrate(db, self._clock.stamp().iso):
                 log.info("Database step %s is done.", name)
         elif migrations.missing(db):

@@ -54,7 +54,138 @@ def models(db: Any) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[Any], None], ...] = (first_tables, models)
+def people(db: Any) -> None:
+    """What people enter, written by the page alone; the daemon reads consents and sessions.
+
+    Ids of what a browser makes are UUIDs, so that a tap sent twice is one row. A session lives
+    within one boot, and what belongs to it is dated in whole milliseconds since its start
+    (`from_ms`, `to_ms`, `at_ms`): so neither the clock of the box nor that of a tablet can shift a
+    tag against its readings. `*_utc` are milliseconds of UTC. `deleted` rows can be taken back
+    (undo) until they are swept. Expressions are places in `events.EXPRESSIONS`.
+    """
+    for statement in (
+        # setting: clinic, home or demo; seat: JSON of `config.Seat`; what else the page remembers.
+        "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE users (
+            id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, roles TEXT NOT NULL,
+            passphrase TEXT NOT NULL, pin TEXT, language TEXT, theme TEXT,
+            created_utc INTEGER NOT NULL, disabled INTEGER NOT NULL DEFAULT 0)""",
+        # `id` is the SHA-256 of the cookie: who reads the table cannot sign in with it.
+        """CREATE TABLE logins (
+            id TEXT PRIMARY KEY, user INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+            created_utc INTEGER NOT NULL, seen_utc INTEGER NOT NULL,
+            locked INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
+        # Failed attempts at a door (a user's name, or an address), with the time it opens again.
+        """CREATE TABLE attempts (
+            door TEXT PRIMARY KEY, failures INTEGER NOT NULL, last_utc INTEGER NOT NULL,
+            shut_until_utc INTEGER NOT NULL) WITHOUT ROWID""",
+        """CREATE TABLE audit (
+            id INTEGER PRIMARY KEY, utc INTEGER NOT NULL, user TEXT NOT NULL, action TEXT NOT NULL,
+            subject TEXT NOT NULL, detail TEXT NOT NULL, hash TEXT NOT NULL)""",
+        # `resident`: a person of the house, whom the home log is about.
+        """CREATE TABLE clients (
+            id TEXT PRIMARY KEY, code TEXT NOT NULL COLLATE NOCASE, owner INTEGER NOT NULL
+            REFERENCES users, resident INTEGER NOT NULL DEFAULT 0, created_utc INTEGER NOT NULL,
+            archived INTEGER NOT NULL DEFAULT 0, UNIQUE (owner, code)) WITHOUT ROWID""",
+        """CREATE TABLE notices (
+            id INTEGER PRIMARY KEY, client TEXT NOT NULL REFERENCES clients ON DELETE CASCADE,
+            version INTEGER NOT NULL, language TEXT NOT NULL, shown_utc INTEGER NOT NULL,
+            user TEXT NOT NULL)""",
+        # kind: live, numbers, pictures, training, home. Valid while nothing is withdrawn.
+        """CREATE TABLE consents (
+            id INTEGER PRIMARY KEY, client TEXT NOT NULL REFERENCES clients ON DELETE CASCADE,
+            kind TEXT NOT NULL, version INTEGER NOT NULL, given_utc INTEGER NOT NULL,
+            user TEXT NOT NULL, withdrawn_utc INTEGER)""",
+        # Stretches of the daemon's tables to erase; `done_utc` once the daemon said it did.
+        """CREATE TABLE erasures (
+            id INTEGER PRIMARY KEY, client TEXT NOT NULL, boot TEXT NOT NULL,
+            from_ms INTEGER NOT NULL, to_ms INTEGER NOT NULL, asked_utc INTEGER NOT NULL,
+            done_utc INTEGER, rows INTEGER)""",
+        """CREATE TABLE sessions (
+            id TEXT PRIMARY KEY, client TEXT NOT NULL REFERENCES clients ON DELETE CASCADE,
+            user INTEGER NOT NULL REFERENCES users, boot TEXT NOT NULL, boot_ms INTEGER NOT NULL,
+            utc INTEGER NOT NULL, clock_ok INTEGER NOT NULL, length_ms INTEGER, ended TEXT,
+            numbers INTEGER NOT NULL, pictures INTEGER NOT NULL, bundle TEXT, head TEXT,
+            active_ms INTEGER NOT NULL DEFAULT 0, counted INTEGER NOT NULL DEFAULT 0)""",
+        """CREATE TABLE keywords (
+            id TEXT PRIMARY KEY, user INTEGER NOT NULL REFERENCES users, text TEXT NOT NULL,
+            used_utc INTEGER NOT NULL, hidden INTEGER NOT NULL DEFAULT 0,
+            UNIQUE (user, text)) WITHOUT ROWID""",
+        # A moment has to_ms = from_ms; a stretch that goes on has none.
+        """CREATE TABLE tags (
+            id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
+            keyword TEXT NOT NULL REFERENCES keywords, from_ms INTEGER NOT NULL, to_ms INTEGER,
+            deleted INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
+        """CREATE TABLE exclusions (
+            id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
+            from_ms INTEGER NOT NULL, to_ms INTEGER, deleted INTEGER NOT NULL DEFAULT 0)
+            WITHOUT ROWID""",
+        """CREATE TABLE notes (
+            id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
+            at_ms INTEGER NOT NULL, text TEXT NOT NULL, deleted INTEGER NOT NULL DEFAULT 0)
+            WITHOUT ROWID""",
+        # Every tap that was acknowledged, so that one sent again is not done again.
+        """CREATE TABLE taps (
+            id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
+            answer TEXT NOT NULL) WITHOUT ROWID""",
+        # face: JPEG; crop: PNG 48×48 grey, what the network saw; probabilities: 7 × f32;
+        # embedding: f32 each; maps: 7 class-activation maps u8 of `side`×`side`.
+        """CREATE TABLE captures (
+            id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
+            at_ms INTEGER NOT NULL, face BLOB NOT NULL, crop BLOB NOT NULL, expression INTEGER,
+            reason TEXT, probabilities BLOB NOT NULL, embedding BLOB, maps BLOB, side INTEGER,
+            bundle TEXT NOT NULL, quality REAL, deleted INTEGER NOT NULL DEFAULT 0)""",
+        # The newest of a capture counts; no label: a person could not tell either.
+        """CREATE TABLE corrections (
+            id INTEGER PRIMARY KEY, capture TEXT NOT NULL REFERENCES captures ON DELETE CASCADE,
+            expression INTEGER, user TEXT NOT NULL, utc INTEGER NOT NULL)""",
+        # The mean of a client's logits over half a minute of a neutral face.
+        """CREATE TABLE baselines (
+            id TEXT PRIMARY KEY, client TEXT NOT NULL REFERENCES clients ON DELETE CASCADE,
+            session TEXT REFERENCES sessions ON DELETE CASCADE, utc INTEGER NOT NULL,
+            seconds INTEGER NOT NULL, bundle TEXT NOT NULL, mean BLOB NOT NULL,
+            active INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
+        # What a session's map is summed from: seconds and unbroken runs of each expression under a
+        # topic (none: the whole session). expression −1: cannot tell. based: with the baseline.
+        """CREATE TABLE cells (
+            session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE, based INTEGER NOT NULL,
+            keyword TEXT NOT NULL, expression INTEGER NOT NULL, seconds INTEGER NOT NULL,
+            runs INTEGER NOT NULL, PRIMARY KEY (session, based, keyword, expression))
+            WITHOUT ROWID""",
+        # The picture library. face: JPEG of the cropped face; crop: PNG 48×48 grey.
+        """CREATE TABLE pictures (
+            id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, dhash TEXT NOT NULL,
+            client TEXT REFERENCES clients ON DELETE CASCADE, capture TEXT, source TEXT NOT NULL,
+            name TEXT NOT NULL, color TEXT NOT NULL, width INTEGER NOT NULL,
+            height INTEGER NOT NULL, expression INTEGER, face BLOB NOT NULL, crop BLOB NOT NULL,
+            quality REAL, added_utc INTEGER NOT NULL)""",
+        """CREATE TABLE predictions (
+            picture INTEGER NOT NULL REFERENCES pictures ON DELETE CASCADE, bundle TEXT NOT NULL,
+            head TEXT NOT NULL, expression INTEGER, probabilities BLOB NOT NULL,
+            embedding BLOB NOT NULL, PRIMARY KEY (picture, bundle, head)) WITHOUT ROWID""",
+        # A personal last layer: weights f32 [embedding, 7] and bias f32 [7], in this order.
+        """CREATE TABLE heads (
+            id TEXT PRIMARY KEY, client TEXT NOT NULL REFERENCES clients ON DELETE CASCADE,
+            bundle TEXT NOT NULL, utc INTEGER NOT NULL, weights BLOB NOT NULL,
+            settings TEXT NOT NULL, result TEXT NOT NULL, active INTEGER NOT NULL DEFAULT 0)
+            WITHOUT ROWID""",
+        "CREATE INDEX consents_client ON consents (client)",
+        "CREATE INDEX sessions_client ON sessions (client, utc)",
+        "CREATE INDEX sessions_running ON sessions (boot) WHERE length_ms IS NULL",
+        "CREATE INDEX sessions_span ON sessions (boot, boot_ms)",
+        "CREATE INDEX tags_session ON tags (session)",
+        "CREATE INDEX tags_keyword ON tags (keyword)",
+        "CREATE INDEX exclusions_session ON exclusions (session)",
+        "CREATE INDEX notes_session ON notes (session)",
+        "CREATE INDEX captures_session ON captures (session)",
+        "CREATE INDEX corrections_capture ON corrections (capture)",
+        "CREATE INDEX pictures_expression ON pictures (expression)",
+        "CREATE INDEX pictures_dhash ON pictures (dhash)",
+    ):
+        db.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (first_tables, models, people)
 
 
 class UnknownStep(Exception):

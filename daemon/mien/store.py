@@ -113,7 +113,7 @@ class Store:
             )
             raise StoreError(f"Cannot use the state folder {state_dir}: {error}. {cure}") from None
         path = state_dir / database.FILE
-        store = cls(Database(path, key, clock, writes=migrate), config, clock)
+        store = cls(Database(path, key, clock, "daemon" if migrate else "reader"), config, clock)
         store.outbox_size()  # the first look opens the file
         return store
 

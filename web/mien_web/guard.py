@@ -35,6 +35,8 @@ def protect(app: Flask) -> None:
     app.before_request(_check_host)
     app.before_request(_check_origin)
     app.after_request(_harden)
+    app.secret_key = secrets.token_bytes(32)  # of messages shown once, on the very next page
+    app.config["SESSION_COOKIE_SAMESITE"] = "Strict"
     app.jinja_env.globals["form_token"] = form_token
 
 
@@ -65,7 +67,8 @@ def _check_origin() -> None:
     ours = site == "same-origin" if site else origin == request.host_url.rstrip("/")
     if not ours:
         abort(403, "This can only be done from the page itself.")
-    held, sent = request.cookies.get(COOKIE, ""), request.form.get("token", "")
+    held = request.cookies.get(COOKIE, "")
+    sent = request.headers.get("Mien-Token") or request.form.get("token", "")
     if not held or not hmac.compare_digest(held.encode(), sent.encode()):
         abort(403, "This form is older than the page's cookie. Load the page again, then repeat.")
 

@@ -23,7 +23,7 @@ def add(subcommands: Any) -> None:
         action="append",
         default=[],
         metavar="RUN",
-        help="a finished run whose answers are learnt too; may be given several times",
+        help="a finished run or a bundle whose answers are learnt too; may be given several times",
     )
     parser.add_argument(
         "--classes",
