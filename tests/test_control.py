@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from mien.control import (
     Busy,
@@ -20,7 +21,7 @@ from mien.control import (
     NoPicture,
     ScriptedDaemon,
 )
-from mien.events import EXPRESSIONS, Live, MienError
+from mien.events import EXPRESSIONS, Capture, Live, MienError, Stretch
 from samples import HEALTH
 
 
@@ -106,6 +107,46 @@ class TestAnswers:
         client.resume()
         assert not daemon.health.paused
 
+    def test_refresh_and_aim(self, client: ControlClient, daemon: ScriptedDaemon) -> None:
+        client.refresh()
+        client.aim(20)
+        assert (daemon.refreshed, daemon.aimed_s, client.status().mandate) == (1, 20.0, "aim")
+        client.aim(0)
+        assert client.status().mandate is None
+
+    def test_no_aim_while_a_session_runs(
+        self, client: ControlClient, daemon: ScriptedDaemon
+    ) -> None:
+        daemon.health = replace(HEALTH, mandate="session", session="s-1")
+        with pytest.raises(ControlError, match="stop it first"):
+            client.aim(20)
+
+    def test_a_capture(self, client: ControlClient, daemon: ScriptedDaemon) -> None:
+        with pytest.raises(NoPicture, match="no face"):
+            client.capture()
+        daemon.face = Capture(
+            frame=7,
+            boot="b",
+            boot_ms=1234,
+            face=b"\xff\xd8jpeg",
+            crop=b"\x89PNG",
+            expression="fear",
+            reason=None,
+            probabilities=dict.fromkeys(EXPRESSIONS, 1 / 7),
+            embedding=bytes(range(256)),
+            maps=bytes(7 * 36),
+            side=6,
+            bundle="mien-fer-2",
+            quality=0.9,
+        )
+        assert client.capture() == daemon.face
+
+    def test_erase(self, client: ControlClient, daemon: ScriptedDaemon) -> None:
+        daemon.rows = 12
+        stretches = [Stretch("b", 0, 5000), Stretch("c", 7, 8)]
+        assert client.erase(stretches) == 12
+        assert daemon.erased == stretches
+
     def test_too_many_viewers(self, path: Path) -> None:
         full = ControlServer(path.with_name("full.sock"), ScriptedDaemon(HEALTH, viewers=0))
         full.start()
@@ -136,6 +177,11 @@ class TestBadRequests:
             ("POST /status HTTP/1.1", 404),
             ("GET /preview?after=x HTTP/1.1", 400),
             ("GET /preview?timeout=nan HTTP/1.1", 400),
+            ("POST /aim HTTP/1.1", 400),
+            ("POST /aim?seconds=-1 HTTP/1.1", 400),
+            ("POST /aim?seconds=nan HTTP/1.1", 400),
+            ("POST /aim?seconds=601 HTTP/1.1", 400),
+            ("POST /erase HTTP/1.1", 400),
             ("DELETE /status HTTP/1.1", 501),
             ("what is this", 400),
             ("GET /" + "x" * 70_000 + " HTTP/1.1", 414),
@@ -150,13 +196,26 @@ class TestBadRequests:
             assert response.status == status
             assert json.loads(response.read())["error"]
 
-    def test_a_body_nobody_asked_for_is_not_taken_for_a_request(self, path: Path) -> None:
+    def test_a_body_nobody_asked_for_is_not_taken_for_a_request(
+        self, path: Path, daemon: ScriptedDaemon
+    ) -> None:
         with socket.socket(socket.AF_UNIX) as raw:
             raw.connect(str(path))
-            raw.sendall(b"POST /pause HTTP/1.1\r\nContent-Length: 20\r\n\r\nPOST /resume HTTP/1.")
+            body = b"POST /resume HTTP/1.1\r\n\r\n"
+            raw.sendall(b"POST /pause HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             response = http.client.HTTPResponse(raw)
             response.begin()
             assert response.status == 204
+        assert daemon.health.paused
+
+    @pytest.mark.parametrize("length", ["1048577", "-1", "many"])
+    def test_a_body_without_a_fair_length_is_refused(self, path: Path, length: str) -> None:
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.connect(str(path))
+            raw.sendall(f"POST /erase HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode())
+            response = http.client.HTTPResponse(raw)
+            response.begin()
+            assert response.status == 413
             assert response.headers["Connection"] == "close"
 
     def test_a_failing_daemon_answers_with_its_reason(

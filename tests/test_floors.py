@@ -9,7 +9,18 @@ import pytest
 DAEMON = Path(__file__).parent.parent / "daemon" / "mien"
 HEAVY = {"cv2", "numpy", "ai_edge_litert", "tflite_runtime", "paho", "flask", "waitress"}
 
-GROUND = ["events", "config", "clock", "topics", "store", "control", "bundle", "bundles", "stage"]
+GROUND = [
+    "events",
+    "config",
+    "clock",
+    "topics",
+    "store",
+    "control",
+    "control_client",
+    "bundle",
+    "bundles",
+    "stage",
+]
 PURE = ["smoothing", "tracks", "reading", "pose"]
 
 

@@ -8,11 +8,15 @@ Whoever may open the socket file (mode 0660) may look and may pause; no network 
                                      `events.Live`, ASCII); 204 nothing new, 429 too many viewers,
                                      503 no picture to show
     POST /pause, POST /resume        204
+    POST /refresh                    204; consents, sessions or the seat changed in the store
+    POST /aim?seconds=S              204; opens the camera to aim it at the seat, 0 ends it
+    POST /capture                    JSON of `events.Capture`; 503 no face to capture
+    POST /erase                      a JSON list of `events.Stretch` → {"rows": erased}
 
-Every answer that is not a success is JSON: {"error": "a sentence"}.
+Every answer that is not a success is JSON: {"error": "a sentence"}; 409 says why something may not
+be done now.
 """
 
-import http.client
 import json
 import logging
 import math
@@ -21,44 +25,38 @@ import socket
 import socketserver
 import stat
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from mien.events import Health, Live, MienError
+from mien.control_client import Busy, ControlClient, ControlError, NoPicture, Picture
+from mien.events import Capture, Health, Live, Mandate, Stretch
+
+__all__ = [
+    "Busy",
+    "ControlClient",
+    "ControlError",
+    "ControlServer",
+    "Daemon",
+    "NoPicture",
+    "Picture",
+    "ScriptedDaemon",
+]
 
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 30.0
 """Seconds that one request for a picture may wait at most."""
-
-
-class ControlError(MienError, OSError):
-    """The daemon cannot be asked, or cannot listen; says why and what to do."""
-
-
-class Busy(ControlError):
-    """As many viewers look as may."""
-
-
-class NoPicture(ControlError):
-    """There is no picture to wait for: paused, or no camera."""
-
-
-class Picture(msgspec.Struct, frozen=True):
-    """One frame as a viewer gets it: the JPEG, and what was read in this very frame."""
-
-    frame: int
-    jpeg: bytes
-    live: bytes
-    """JSON of `events.Live`."""
+LONGEST_AIM = 600.0
+"""Seconds for which one request may open the camera to aim it."""
+LARGEST_BODY = 1 << 20
+"""Bytes of a request; a longer one is refused."""
 
 
 class Daemon(Protocol):
@@ -83,6 +81,35 @@ class Daemon(Protocol):
 
     def set_paused(self, paused: bool) -> None:
         """Close the camera, or open it again."""
+        ...
+
+    def refresh(self) -> None:
+        """Look at the store again now: a consent, session, seat or head changed."""
+        ...
+
+    def aim(self, seconds: float) -> None:
+        """Open the camera for that long without reading expressions; 0 ends it.
+
+        Raises:
+            ControlError: a session runs, or the box is paused.
+        """
+        ...
+
+    def capture(self) -> Capture:
+        """The seat's face in the next frame.
+
+        Raises:
+            NoPicture: no face, or no camera.
+            ControlError: no session with consent to pictures runs.
+        """
+        ...
+
+    def erase(self, stretches: Sequence[Stretch]) -> int:
+        """Erase all that was read in these stretches, beyond recovery; how many rows it was.
+
+        Raises:
+            MienError: the store cannot be written; ask again.
+        """
         ...
 
 
@@ -224,16 +251,66 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_FOUND, f"there is nothing at {url.path}")
 
     def do_POST(self) -> None:
-        if self.headers.get("Content-Length", "0") != "0":
-            self.close_connection = True  # a body nobody asked for stays unread
-        if self.path in ("/pause", "/resume"):
-            self._serve(self._set_paused)
+        body = self._body()
+        if body is None:
+            return
+        url = urlsplit(self.path)
+        offered = self.server.offered
+        if url.path in ("/pause", "/resume"):
+            self._do(lambda: offered.set_paused(url.path == "/pause"))
+        elif url.path == "/refresh":
+            self._do(offered.refresh)
+        elif url.path == "/aim":
+            self._aim(parse_qs(url.query))
+        elif url.path == "/capture":
+            self._serve(lambda: self._answer(HTTPStatus.OK, msgspec.json.encode(offered.capture())))
+        elif url.path == "/erase":
+            self._serve(lambda: self._erase(body))
         else:
-            self.send_error(HTTPStatus.NOT_FOUND, f"there is nothing to do at {self.path}")
+            self.send_error(HTTPStatus.NOT_FOUND, f"there is nothing to do at {url.path}")
 
-    def _set_paused(self) -> None:
-        self.server.offered.set_paused(self.path == "/pause")
-        self._answer(HTTPStatus.NO_CONTENT)
+    def _body(self) -> bytes | None:
+        """What was sent along; None when it was refused, and the answer given."""
+        try:
+            length = int(self.headers.get("Content-Length", "0"))
+        except ValueError:
+            length = -1
+        if not 0 <= length <= LARGEST_BODY:
+            self.close_connection = True  # it stays unread
+            self.send_error(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"a request may carry up to {LARGEST_BODY} bytes, and must say how many",
+            )
+            return None
+        return self.rfile.read(length)
+
+    def _do(self, work: Callable[[], None]) -> None:
+        def answer() -> None:
+            work()
+            self._answer(HTTPStatus.NO_CONTENT)
+
+        self._serve(answer)
+
+    def _aim(self, query: dict[str, list[str]]) -> None:
+        try:
+            seconds = float(query["seconds"][-1])
+        except (KeyError, ValueError):
+            seconds = math.nan
+        if not 0 <= seconds <= LONGEST_AIM:
+            self.send_error(
+                HTTPStatus.BAD_REQUEST, f"seconds must be a number from 0 to {LONGEST_AIM:.0f}"
+            )
+            return
+        self._do(lambda: self.server.offered.aim(seconds))
+
+    def _erase(self, body: bytes) -> None:
+        try:
+            stretches = msgspec.json.decode(body, type=list[Stretch])
+        except msgspec.MsgspecError as error:
+            self.send_error(HTTPStatus.BAD_REQUEST, f"this is no list of stretches: {error}")
+            return
+        rows = self.server.offered.erase(stretches)
+        self._answer(HTTPStatus.OK, msgspec.json.encode({"rows": rows}))
 
     def _preview(self, query: dict[str, list[str]]) -> None:
         try:
@@ -262,6 +339,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.TOO_MANY_REQUESTS, str(error))
         except NoPicture as error:
             self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+        except ControlError as error:
+            self.send_error(HTTPStatus.CONFLICT, str(error))
         except ConnectionError:
             raise  # the asker has gone
         except Exception as error:
@@ -296,116 +375,6 @@ def _ascii(text: bytes) -> str:
     return text.decode("ascii") if text.isascii() else json.dumps(json.loads(text))
 
 
-# ── The asking side ──────────────────────────────────────────────────────────────────────────────
-
-
-class ControlClient:
-    """Asks the daemon. Threads may share it: each request takes an idle connection or opens one."""
-
-    def __init__(self, path: Path, timeout: float = 5.0) -> None:
-        self._path = path
-        self._timeout = timeout
-        self._idle: deque[_Connection] = deque()
-
-    def status(self) -> Health:
-        """How the parts of the box are.
-
-        Raises:
-            ControlError: the daemon does not answer; so do all other methods.
-        """
-        try:
-            return msgspec.json.decode(self._ask("GET", "/status")[1], type=Health)
-        except msgspec.MsgspecError as error:
-            raise ControlError(
-                f"the service at {self._path} answers in another version's way ({error}); "
-                "install the same version of both services and restart them"
-            ) from error
-
-    def metrics(self) -> str:
-        return self._ask("GET", "/metrics")[1].decode()
-
-    def preview(self, after: int, timeout: float) -> Picture | None:
-        """See `Daemon.preview`."""
-        query = urlencode({"after": after, "timeout": timeout})
-        response, body = self._ask("GET", f"/preview?{query}", wait=timeout)
-        if response.status == HTTPStatus.NO_CONTENT:
-            return None
-        live = response.headers["Mien-Live"].encode("ascii")
-        return Picture(int(response.headers["Mien-Frame"]), body, live)
-
-    def pause(self) -> None:
-        self._ask("POST", "/pause")
-
-    def resume(self) -> None:
-        self._ask("POST", "/resume")
-
-    def close(self) -> None:
-        """Close the idle connections; the client stays usable."""
-        while self._idle:
-            self._idle.pop().close()
-
-    def _ask(
-        self, method: str, target: str, wait: float = 0.0
-    ) -> tuple[http.client.HTTPResponse, bytes]:
-        response, body = self._exchange(method, target, self._timeout + wait)
-        if response.status < 400:
-            return response, body
-        with suppress(ValueError, KeyError, TypeError):
-            body = json.loads(body)["error"].encode()
-        sentence = body.decode(errors="replace")
-        kinds = {HTTPStatus.TOO_MANY_REQUESTS: Busy, HTTPStatus.SERVICE_UNAVAILABLE: NoPicture}
-        raise kinds.get(HTTPStatus(response.status), ControlError)(sentence)
-
-    def _exchange(
-        self, method: str, target: str, timeout: float
-    ) -> tuple[http.client.HTTPResponse, bytes]:
-        while True:
-            try:
-                connection, fresh = self._idle.pop(), False
-            except IndexError:
-                connection, fresh = _Connection(self._path), True
-            try:
-                connection.patience(timeout)
-                connection.request(method, target)
-                response = connection.getresponse()
-                body = response.read()
-            except (OSError, http.client.HTTPException) as error:
-                connection.close()
-                if fresh or isinstance(error, TimeoutError):
-                    raise self._unreachable(error) from error
-                # It sat idle while the daemon restarted. All requests may be sent twice.
-            else:
-                self._idle.append(connection)
-                return response, body
-
-    def _unreachable(self, error: Exception) -> ControlError:
-        if isinstance(error, PermissionError):
-            return ControlError(
-                f"this user may not open the control socket {self._path}; "
-                "join the group that owns it, or run this as its owner"
-            )
-        return ControlError(
-            f"the Mien service does not answer at {self._path}; start it with `mien run`, "
-            "or with `sudo systemctl start mien` on an installed box"
-        )
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost")
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-    def patience(self, seconds: float) -> None:
-        self.timeout = seconds
-        if self.sock:
-            self.sock.settimeout(seconds)
-
-
 class ScriptedDaemon:
     """A `Daemon` that says what it is told to; for tests, and to try the page without a camera."""
 
@@ -413,6 +382,14 @@ class ScriptedDaemon:
         self.health = health
         self.no_camera: str | None = None
         """A sentence, as long as the camera is absent."""
+        self.face: Capture | None = None
+        """What `capture` gives; None: there is no face."""
+        self.erased: list[Stretch] = []
+        self.rows = 0
+        """How many rows `erase` says it erased."""
+        self.aimed_s = 0.0
+        """What the last `aim` asked for."""
+        self.refreshed = 0
         self._picture: Picture | None = None
         self._changed = threading.Condition()
         self._free = threading.BoundedSemaphore(viewers)
@@ -448,6 +425,32 @@ class ScriptedDaemon:
             self.health = msgspec.structs.replace(self.health, paused=paused)
             self._picture = None
             self._changed.notify_all()
+
+    def refresh(self) -> None:
+        self.refreshed += 1
+
+    def aim(self, seconds: float) -> None:
+        if self.health.paused:
+            raise ControlError("Mien is paused; resume it first.")
+        if self.health.mandate == "session":
+            raise ControlError("A session runs; stop it first, then aim the camera.")
+        self.aimed_s = seconds
+        if seconds or self.health.mandate == "aim":
+            mandate: Mandate | None = "aim" if seconds else None
+            self.health = msgspec.structs.replace(self.health, mandate=mandate)
+
+    def capture(self) -> Capture:
+        if self.health.paused:
+            raise NoPicture("Paused – the camera is off.")
+        if self.no_camera:
+            raise NoPicture(self.no_camera)
+        if self.face is None:
+            raise NoPicture("There is no face in the seat.")
+        return self.face
+
+    def erase(self, stretches: Sequence[Stretch]) -> int:
+        self.erased.extend(stretches)
+        return self.rows
 
     def _new(self, after: int) -> Picture | None:
         return self._picture if self._picture and self._picture.frame != after else None

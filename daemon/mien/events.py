@@ -34,6 +34,9 @@ Reason = Literal[
 
 Status = Literal["ok", "degraded", "failed"]
 
+Mandate = Literal["session", "home", "demo", "aim"]
+"""What the camera is open for, see `Health.mandate`."""
+
 
 class MienError(Exception):
     """Root of every error that Mien raises for people: its text is a sentence with the cure."""
@@ -107,6 +110,39 @@ class Live(msgspec.Struct, frozen=True):
     """A sentence about the source, such as that the demo portrait is playing."""
 
 
+class Capture(msgspec.Struct, frozen=True):
+    """The seat's face in one frame, because somebody pressed "capture"; the daemon keeps none."""
+
+    frame: int
+    boot: str
+    """Boot id, and whole milliseconds since that boot."""
+    boot_ms: int
+    face: bytes
+    """JPEG in colour: the face with a margin, masked zones black, at most 320 pixels a side."""
+    crop: bytes
+    """PNG, 48×48 grey: what the network saw."""
+    expression: Expression | None
+    """As read in this very frame, not smoothed; None when it cannot tell."""
+    reason: Reason | None
+    probabilities: dict[Expression, float]
+    embedding: bytes
+    """f32 little-endian, [C]: the mean of the last feature map."""
+    maps: bytes
+    """u8 [7, side, side]: class-activation maps in the order of `EXPRESSIONS`."""
+    side: int
+    bundle: str
+    quality: float
+    """As `Reading.quality`."""
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """A stretch of time within one boot, in whole milliseconds since it: from ≤ t < to."""
+
+    boot: str
+    from_ms: int
+    to_ms: int
+
+
 # ── MQTT payloads: each carries the version, an id to know a duplicate by, and the box ───────────
 
 
@@ -165,6 +201,11 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     version: str
     parts: list[Part]
+    mandate: Mandate | None = None
+    """On whose word the camera is open: a session's, the home log's, as a demo, or only to aim it
+    at the seat. None: it is closed."""
+    session: str | None = None
+    """Id of the session that is read; never on MQTT."""
 
 
 def worst(parts: list[Part]) -> Status:
