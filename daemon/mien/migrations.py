@@ -135,10 +135,12 @@ def people(db: Any) -> None:
             at_ms INTEGER NOT NULL, face BLOB NOT NULL, crop BLOB NOT NULL, expression INTEGER,
             reason TEXT, probabilities BLOB NOT NULL, embedding BLOB, maps BLOB, side INTEGER,
             bundle TEXT NOT NULL, quality REAL, deleted INTEGER NOT NULL DEFAULT 0)""",
-        # The newest of a capture counts; no label: a person could not tell either.
+        # The newest of a capture counts; no label: a person could not tell either. blind: said
+        # without having seen what the network said.
         """CREATE TABLE corrections (
             id INTEGER PRIMARY KEY, capture TEXT NOT NULL REFERENCES captures ON DELETE CASCADE,
-            expression INTEGER, user TEXT NOT NULL, utc INTEGER NOT NULL)""",
+            expression INTEGER, user TEXT NOT NULL, utc INTEGER NOT NULL,
+            blind INTEGER NOT NULL DEFAULT 0)""",
         # The mean of a client's logits over half a minute of a neutral face.
         """CREATE TABLE baselines (
             id TEXT PRIMARY KEY, client TEXT NOT NULL REFERENCES clients ON DELETE CASCADE,

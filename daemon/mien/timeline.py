@@ -1,0 +1,179 @@
+"""A session by the second: what was seen when, and the same in columns for a picture of it."""
+
+import typing
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct, field
+
+from mien.events import EXPRESSIONS, Reason
+
+if TYPE_CHECKING:
+    from mien.sessions import Session
+
+REASONS: tuple[Reason, ...] = typing.get_args(Reason)
+
+_END_OF_BOOT = 1 << 40
+
+
+class Second(Struct, frozen=True):
+    """What the seat looked like in one second; nothing at all is known of one that is missing."""
+
+    at_ms: int
+    """Since the session's start."""
+    expression: int | None
+    """Smoothed, the place in `EXPRESSIONS`; None when it cannot tell or nobody is there."""
+    reason: Reason | None
+    """Why it cannot tell; None also while a face that just came is not read yet."""
+    facing: bool | None
+    probabilities: bytes | None
+    """Seven bytes of 1/255 in the order of `EXPRESSIONS`."""
+    people: int
+    """Faces in the seat."""
+
+
+class Span(Protocol):
+    """A stretch of a session, from ≤ t < to; one that goes on has no end."""
+
+    @property
+    def from_ms(self) -> int: ...
+    @property
+    def to_ms(self) -> int | None: ...
+
+
+class Column(Struct):
+    """How many of a column's seconds were what. One with no seconds was not watched."""
+
+    from_ms: int
+    to_ms: int
+    expressions: list[int] = field(default_factory=lambda: [0] * len(EXPRESSIONS))
+    unknown: dict[Reason | None, int] = field(default_factory=dict)
+    """Seconds with a face and no expression, by reason; None: not read yet."""
+    nobody: int = 0
+    facing: int = 0
+    away: int = 0
+
+    @property
+    def read(self) -> int:
+        """Seconds with an expression."""
+        return sum(self.expressions)
+
+    @property
+    def unread(self) -> int:
+        """Seconds with a face of which it cannot tell."""
+        return sum(self.unknown.values())
+
+    @property
+    def seconds(self) -> int:
+        return self.read + self.unread + self.nobody
+
+
+def seconds(db: Any, session: "Session") -> list[Second]:
+    """The readings of a session in order of time, one a second while it was watched and kept."""
+    found = db.execute("SELECT id FROM boots WHERE boot_id = ?", (session.boot,)).fetchone()
+    if not found:
+        return []
+    start = found[0] << 40 | session.boot_ms
+    end = found[0] + 1 << 40 if session.length_ms is None else start + session.length_ms
+    rows = db.execute(
+        "SELECT id - ?, expression, reason, facing, probabilities, people FROM readings "
+        "WHERE id >= ? AND id < ? ORDER BY id",
+        (start, start, min(end, found[0] + 1 << 40)),
+    )
+    return [
+        Second(
+            at_ms,
+            expression,
+            None if reason is None else REASONS[reason],
+            None if facing is None else facing == 1,
+            probabilities,
+            people,
+        )
+        for at_ms, expression, reason, facing, probabilities, people in rows
+    ]
+
+
+def merged(spans: Iterable[Span], end_ms: int) -> list[tuple[int, int]]:
+    """Stretches put together where they touch or overlap, in order; an open one lasts to the end.
+
+    Only what lies between 0 and `end_ms` is left.
+    """
+    joined: list[tuple[int, int]] = []
+    for start, stop in sorted(
+        (max(0, span.from_ms), end_ms if span.to_ms is None else min(span.to_ms, end_ms))
+        for span in spans
+    ):
+        if stop <= start:
+            continue
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], stop))
+        else:
+            joined.append((start, stop))
+    return joined
+
+
+def kept(seconds: Sequence[Second], exclusions: Iterable[Span]) -> list[Second]:
+    """The seconds outside every excluded stretch: all that ever counts."""
+    spans = merged(exclusions, _END_OF_BOOT)
+    left = []
+    place = 0
+    for second in seconds:
+        while place < len(spans) and spans[place][1] <= second.at_ms:
+            place += 1
+        if place == len(spans) or second.at_ms < spans[place][0]:
+            left.append(second)
+    return left
+
+
+def within(seconds: Sequence[Second], spans: Iterable[Span]) -> list[Second]:
+    """The seconds inside at least one of these stretches, each once."""
+    outside = {second.at_ms for second in kept(seconds, spans)}
+    return [second for second in seconds if second.at_ms not in outside]
+
+
+def columns(
+    seconds: Sequence[Second], from_ms: int, to_ms: int, most: int, phase_ms: int = 0
+) -> list[Column]:
+    """The stretch from ≤ t < to in at most `most` columns of equally many whole seconds.
+
+    Args:
+        phase_ms: the session's start within its second of the boot. The box notes the first frame
+            of each second of the boot; columns along those seconds hold exactly one row of each.
+    """
+    first = (from_ms + phase_ms) // 1000
+    last = -(-(to_ms + phase_ms) // 1000)
+    if last <= first:
+        return []
+    width = -(-(last - first) // most)
+    made = [
+        Column(start * 1000 - phase_ms, (start + width) * 1000 - phase_ms)
+        for start in range(first, last, width)
+    ]
+    for second in seconds:
+        if from_ms <= second.at_ms < to_ms:
+            count(made[((second.at_ms + phase_ms) // 1000 - first) // width], second)
+    return made
+
+
+def total(seconds: Iterable[Second]) -> Column:
+    """All these seconds in one column, whose times mean nothing."""
+    column = Column(0, 0)
+    for second in seconds:
+        count(column, second)
+    return column
+
+
+def count(column: Column, second: Second) -> None:
+    """Add one second to a column."""
+    if not second.people:
+        column.nobody += 1
+        return
+    if second.expression is not None:
+        column.expressions[second.expression] += 1
+    else:
+        column.unknown[second.reason] = column.unknown.get(second.reason, 0) + 1
+    if second.facing is not None:
+        if second.facing:
+            column.facing += 1
+        else:
+            column.away += 1
