@@ -23,6 +23,8 @@ GROUND = [
     "bundle",
     "bundles",
     "stage",
+    "heads",
+    "intervals",
 ]
 PURE = ["smoothing", "tracks", "reading", "pose"]
 
