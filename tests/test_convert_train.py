@@ -11,11 +11,24 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mien.bundle import load_bundle, shipped_bundle
+from mien.classifier import LiteRTClassifier
 from mien_convert.dataset import Dataset
 from mien_convert.errors import TrainingError, WorkshopError
+from mien_convert.heads import read_answers
 from mien_convert.preset import Convolution, Dense, Dropout, Residual, load_preset, with_classes
 from mien_convert.run import Epoch, Run, chosen_checkpoint, latest_checkpoint, read_run
-from mien_convert.train import Networks, _batches, _mixed, _one_epoch, _save, _taught, _weights
+from mien_convert.train import (
+    Networks,
+    _batches,
+    _mixed,
+    _one_epoch,
+    _save,
+    _taught,
+    _teacher,
+    _weights,
+    as_input,
+)
 
 
 class FakeNetwork:
@@ -126,6 +139,20 @@ def test_teachers_are_mixed_into_what_is_learnt() -> None:
         assert answers.sum(axis=1) == pytest.approx([1, 1])
         assert answers[:, 0] == pytest.approx([0.5 * (1 / 2 + 3 / 4) / 2] * 2)
     assert wanted[0][0].tolist() == [0, 0, 0, 0, 0, 0, 1], "the targets stay as they were"
+
+
+def test_a_bundle_teaches_with_its_two_heads() -> None:
+    bundle = load_bundle(shipped_bundle())
+    images = np.random.default_rng(1).integers(0, 256, (3, 48, 48)).astype(np.uint8)
+    told = _teacher(bundle.path, load_preset("mien")).predict_on_batch(as_input(images))
+    expected = read_answers(LiteRTClassifier(bundle), images)
+    assert np.array_equal(told[0], expected.word)
+    assert np.array_equal(told[1], expected.votes)
+
+
+def test_a_bundle_of_other_classes_cannot_teach() -> None:
+    with pytest.raises(TrainingError, match=r"cannot teach this run: it has other classes"):
+        _teacher(shipped_bundle(), with_classes(load_preset("mien"), ["anger", "fear"]))
 
 
 def test_balanced_classes_weigh_the_same() -> None:
