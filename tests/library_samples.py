@@ -3,7 +3,7 @@
 import csv
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from mien import exchange
 from mien.faces import Face, FaceFinder
-from mien_convert.dataset import USAGES
+from mien_convert.dataset import LABELS, USAGES
 from mien_convert.intake import Imported, Intake
-from mien_convert.library import Library
-from mien_convert.sources import Source
+from mien_convert.library import Library, SourceRow
+from mien_convert.sources import Found, Source
+from mien_convert.spelling import Class
 from mien_convert.tables import VOTES
 
 Picture = NDArray[np.uint8]
@@ -121,3 +122,54 @@ def rows(folder: Path, columns: str = "address, label, why, stage") -> list[Any]
     """What is in the library, in the order of import."""
     with Library.open(folder) as library:
         return library._all(f"SELECT {columns} FROM rows ORDER BY id")
+
+
+Labelled = tuple[Class, Picture, str | None, int | None]
+TERMS = {"licence": "research", "consent": "not asked"}
+
+
+class Faces:
+    """A source of faces cut out already: (label, picture, person, part)."""
+
+    def __init__(self, *faces: Labelled, name: str = "s") -> None:
+        self.row = SourceRow(name, name, "list", name, **TERMS)
+        self.notices: list[str] = []
+        self.withdrawn: list[str] = []
+        self.faces = faces
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __iter__(self) -> Iterator[Found]:
+        for i, (label, picture, person, usage) in enumerate(self.faces):
+            yield Found(
+                str(i),
+                picture,
+                label,
+                person=person,
+                usage=usage,
+                cropped=True,
+            )
+
+
+def many(count: int, persons: int = 0) -> Faces:
+    return Faces(
+        *(
+            (LABELS[i % 7], face(i), f"p{i % persons}" if persons else None, None)
+            for i in range(count)
+        )
+    )
+
+
+def packed(picture: Picture, how: str) -> Picture:
+    if how == "jpeg":
+        data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 40])[1]
+        return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), np.uint8)
+    if how == "dim":
+        return (picture * 0.4 + 20).astype(np.uint8)
+    if how == "coarse":
+        small = cv2.resize(picture, (32, 32), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(small, (48, 48)), np.uint8)
+    marked = picture.copy()
+    cv2.putText(marked, "STOCK", (2, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255,), 1)
+    return marked
