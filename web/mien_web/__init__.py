@@ -7,9 +7,9 @@ from werkzeug.exceptions import HTTPException
 from mien.clock import Clock, SystemClock
 from mien.config import Config, control_socket
 from mien.control import ControlClient
-from mien_web import door, guard, languages, live
+from mien_web import door, guard, jobs, languages, live
 
-PAGES = (live.page,)
+PAGES = (live.page, jobs.page)
 
 
 def create_app(config: Config, clock: Clock | None = None) -> Flask:
