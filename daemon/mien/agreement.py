@@ -2,7 +2,7 @@
 
 Cohen's κ is the agreement beyond what two raters would reach by chance with their own habits:
 J. Cohen, "A coefficient of agreement for nominal scales", Educational and Psychological Measurement
-20 (1960) 37–46. Its large-sample standard error is formula 13 of J. L. Fleiss, J. Cohen and
+20 (1960) 37–46. Its standard error in large samples is that of J. L. Fleiss, J. Cohen and
 B. S. Everitt, "Large sample standard errors of kappa and weighted kappa", Psychological Bulletin 72
 (1969) 323–327.
 """
@@ -90,7 +90,7 @@ def _standard_error(
     same: float,
     chance: float,
 ) -> float:
-    """Fleiss, Cohen and Everitt (1969), formula 13."""
+    """Of κ where it need not be 0: Fleiss, Cohen and Everitt (1969)."""
     agreed = disagreed = 0.0
     for i, row in enumerate(table):
         for j, count in enumerate(row):

@@ -1,5 +1,6 @@
 """A session by the second: what was seen when, and the same in columns for a picture of it."""
 
+import re
 import typing
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 REASONS: tuple[Reason, ...] = typing.get_args(Reason)
 
 _END_OF_BOOT = 1 << 40
+_TIME = re.compile(r"(?:(\d{1,2}):)?(\d{1,3}):([0-5]\d)(?:[.,](\d{1,3}))?", re.ASCII)
 
 
 class Second(Struct, frozen=True):
@@ -66,6 +68,11 @@ class Column(Struct):
     @property
     def seconds(self) -> int:
         return self.read + self.unread + self.nobody
+
+    @property
+    def unwatched(self) -> int:
+        """Seconds of which nothing is known: the camera was closed or gave no picture."""
+        return max(0, round((self.to_ms - self.from_ms) / 1000) - self.seconds)
 
 
 def seconds(db: Any, session: "Session") -> list[Second]:
@@ -132,27 +139,29 @@ def within(seconds: Sequence[Second], spans: Iterable[Span]) -> list[Second]:
 
 
 def columns(
-    seconds: Sequence[Second], from_ms: int, to_ms: int, most: int, phase_ms: int = 0
+    seconds: Iterable[Second], from_ms: int, to_ms: int, width: int, phase_ms: int = 0
 ) -> list[Column]:
-    """The stretch from ≤ t < to in at most `most` columns of equally many whole seconds.
+    """The stretch from ≤ t < to in columns of `width` whole seconds; the outer two may be cut off.
 
     Args:
         phase_ms: the session's start within its second of the boot. The box notes the first frame
             of each second of the boot; columns along those seconds hold exactly one row of each.
     """
-    first = (from_ms + phase_ms) // 1000
-    last = -(-(to_ms + phase_ms) // 1000)
-    if last <= first:
-        return []
-    width = -(-(last - first) // most)
+    first, last = _grid(from_ms, to_ms, phase_ms)
     made = [
-        Column(start * 1000 - phase_ms, (start + width) * 1000 - phase_ms)
+        Column(max(from_ms, start * 1000 - phase_ms), min(to_ms, (start + width) * 1000 - phase_ms))
         for start in range(first, last, width)
     ]
     for second in seconds:
         if from_ms <= second.at_ms < to_ms:
             count(made[((second.at_ms + phase_ms) // 1000 - first) // width], second)
     return made
+
+
+def width(from_ms: int, to_ms: int, most: int, phase_ms: int = 0) -> int:
+    """Whole seconds a column must have so that there are at most `most` of them."""
+    first, last = _grid(from_ms, to_ms, phase_ms)
+    return max(1, -(-(last - first) // most))
 
 
 def total(seconds: Iterable[Second]) -> Column:
@@ -177,3 +186,31 @@ def count(column: Column, second: Second) -> None:
             column.facing += 1
         else:
             column.away += 1
+
+
+def clock(at_ms: int) -> str:
+    """A time within a session: `12:05`, `1:02:05`."""
+    minutes, second = divmod(at_ms // 1000, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def parse(text: str) -> int | None:
+    """Milliseconds of a time as `clock` writes it, with or without a fraction of a second; None of
+    what is no such time."""
+    found = _TIME.fullmatch(text.strip())
+    if not found:
+        return None
+    hours, minutes, second, fraction = found.groups(default="0")
+    if hours != "0" and int(minutes) > 59:
+        return None
+    return (int(hours) * 3600 + int(minutes) * 60 + int(second)) * 1000 + int(
+        fraction.ljust(3, "0")
+    )
+
+
+def _grid(from_ms: int, to_ms: int, phase_ms: int) -> tuple[int, int]:
+    """The first second of the boot that a stretch touches, counted from that of the session's
+    start, and the one after its last."""
+    first = (from_ms + phase_ms) // 1000
+    return first, max(first, -(-(to_ms + phase_ms) // 1000))
