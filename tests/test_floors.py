@@ -11,6 +11,7 @@ HEAVY = {"cv2", "numpy", "ai_edge_litert", "tflite_runtime", "paho", "flask", "w
 
 GROUND = [
     "agreement",
+    "shares",
     "captures",
     "timeline",
     "events",
