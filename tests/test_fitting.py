@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mien import fitting
 from mien.bundle import BundleError, load_bundle, shipped_bundle
 from mien.events import EXPRESSIONS
-from mien.fitting import Examples, Fitted, Floats, Ints, Layer, Task, fit, own_layer, parts
-from mien.heads import Example, Settings
+from mien.fitting import Examples, Floats, Ints, Layer, fit, own_layer, parts
+from mien.heads import Example, Fitted, Settings, Task
 
 BUNDLE = load_bundle(shipped_bundle())
 SADNESS, NEUTRAL = EXPRESSIONS.index("sadness"), EXPRESSIONS.index("neutral")

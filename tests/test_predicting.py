@@ -11,7 +11,8 @@ import pytest
 
 from mien.bundle import load_bundle, shipped_bundle
 from mien.classifier import probabilities
-from mien.predicting import Crop, CropError, Prediction, Task, outputs, predict
+from mien.predicting import CropError, outputs, predict
+from mien.predictions import Crop, Prediction, Task
 
 BUNDLE = load_bundle(shipped_bundle())
 with np.load(BUNDLE.path / "known_answer.npz") as _known:

@@ -18,12 +18,11 @@ from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from mien.bundle import Bundle, BundleError, load_bundle
 from mien.events import EXPRESSIONS, MienError
-from mien.heads import Example, Result, Settings
+from mien.heads import Example, Fitted, Result, Settings, Task
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -122,24 +121,6 @@ def parts(labels: Ints, groups: Sequence[str]) -> tuple[Ints, Literal["session",
 def _softmax(logits: Floats) -> Floats:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-class Task(Struct, frozen=True):
-    """What the page asks for: on standard input, as JSON."""
-
-    bundle: str
-    """The folder of the bundle."""
-    settings: Settings
-    captures: list[Example]
-    ballast: list[Example]
-
-
-class Fitted(Struct, frozen=True):
-    """What the page gets."""
-
-    weights: bytes
-    """f32 little-endian: weights [C, 7], then bias [7]."""
-    result: Result
 
 
 def own_layer(bundle: Bundle) -> Layer:

@@ -92,6 +92,24 @@ class Example(Struct, frozen=True):
     group: str = ""
 
 
+class Task(Struct, frozen=True):
+    """What the process that fits (`mien.fitting`) gets."""
+
+    bundle: str
+    """The folder of the bundle."""
+    settings: Settings
+    captures: list[Example]
+    ballast: list[Example]
+
+
+class Fitted(Struct, frozen=True):
+    """What it gives back."""
+
+    weights: bytes
+    """f32 little-endian: weights [C, 7], then bias [7]."""
+    result: Result
+
+
 # A consent is valid while it is not withdrawn. What a therapist excluded counts nowhere.
 _CORRECTED = """
     FROM captures c

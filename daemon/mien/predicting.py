@@ -13,44 +13,16 @@ from pathlib import Path
 import cv2
 import msgspec
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from mien.bundle import Bundle, load_bundle
 from mien.classifier import LiteRTClassifier, known_answer, probabilities
 from mien.events import EXPRESSIONS, MienError
+from mien.predictions import Prediction, Task
 
 
 class CropError(MienError, ValueError):
     """A crop cannot be read."""
-
-
-class Crop(Struct, frozen=True):
-    id: int
-    png: bytes
-    """48×48 grey."""
-
-
-class Task(Struct, frozen=True):
-    """What the page asks for: on standard input, as JSON."""
-
-    bundle: str
-    """The folder of the bundle."""
-    crops: list[Crop]
-    head: bytes = b""
-    """A personal last layer, f32 little-endian [C, 7] then [7]; empty: the bundle's own answer."""
-    min_confidence: float | None = None
-    """The config's own limit, if it has one, instead of the bundle's."""
-
-
-class Prediction(Struct, frozen=True):
-    id: int
-    expression: int | None
-    """Place in `EXPRESSIONS`; None: cannot tell."""
-    probabilities: bytes
-    """f32 little-endian [7], calibrated."""
-    embedding: bytes
-    """f32 little-endian [C]."""
 
 
 def outputs(
