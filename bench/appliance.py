@@ -19,6 +19,10 @@ import psutil
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from mien.clock import SystemClock
+from mien.config import Store as StoreConfig
+from mien.store import Store
+
 WATCH_S = 30.0
 BROKER = Path(__file__).parent.parent / "firmware_config" / "mosquitto.conf"
 
@@ -58,6 +62,9 @@ def measure(clip: Path, folder: Path) -> dict[str, float]:
     state = folder / "state"
     models = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "mien/models"
     shutil.copytree(models, state / "models")
+    store = Store.open(state, SystemClock(), StoreConfig())
+    store.set_up("demo")  # without a setting nobody is read
+    store.close()
     config = folder / "mien.toml"
     config.write_text(f'[box]\nid = "bench"\nstate_dir = "{state}"\n')
     broker_port, page_port = _free_port(), _free_port()

@@ -17,9 +17,13 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from mien.clock import SystemClock
 from mien.commands.demo import portrait
+from mien.config import Store as StoreConfig
 from mien.config import default_state_dir
 from mien.control import ControlClient, ControlError
+from mien.settings import Setting
+from mien.store import Store
 from mosquitto import Mosquitto  # the helper beside this file
 
 pytestmark = pytest.mark.slow
@@ -34,7 +38,9 @@ def free_port() -> int:
 class Box:
     """A daemon as a process, its state folder, and what it says at the broker."""
 
-    def __init__(self, folder: Path, broker: Mosquitto | None) -> None:
+    def __init__(
+        self, folder: Path, broker: Mosquitto | None, setting: Setting | None = "demo"
+    ) -> None:
         self.state = folder / "state"
         (self.state / "models").parent.mkdir(parents=True, exist_ok=True)
         (self.state / "models").symlink_to(default_state_dir() / "models")
@@ -45,6 +51,10 @@ class Box:
             f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
         )
         self.control = ControlClient(self.state / "control.sock")
+        if setting:
+            store = Store.open(self.state, SystemClock(), StoreConfig())
+            store.set_up(setting)
+            store.close()
 
     @contextmanager
     def running(

@@ -20,10 +20,13 @@ from drawn import drawn
 from mien.__main__ import main as mien
 from mien.bundle import load_bundle
 from mien.classifier import LiteRTClassifier, known_answer
+from mien.clock import SystemClock
 from mien.commands.demo import portrait
+from mien.config import Store as StoreConfig
 from mien.config import default_state_dir
 from mien.control import ControlClient, ControlError
 from mien.events import EXPRESSIONS
+from mien.store import Store
 from mien_convert.__main__ import main
 from mien_convert.bundle import drawings
 from mien_convert.dataset import Dataset, load_dataset
@@ -123,6 +126,9 @@ def test_from_pictures_to_a_face_that_the_box_reads(
 
 def first_look(state: Path, config: list[str]) -> tuple[str, dict[str, Any]]:
     """What a daemon that looks at the portrait says of its networks and of the face."""
+    store = Store.open(state, SystemClock(), StoreConfig())
+    store.set_up("demo")
+    store.close()
     command = [sys.executable, "-m", "mien", "run", *config, "--source", str(portrait())]
     daemon = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     client = ControlClient(state / "control.sock")

@@ -21,13 +21,15 @@ GROUND = [
     "store",
     "control",
     "control_client",
+    "mandate",
+    "forgetting",
     "bundle",
     "bundles",
     "stage",
     "heads",
     "intervals",
 ]
-PURE = ["smoothing", "tracks", "reading", "pose"]
+PURE = ["smoothing", "tracks", "reading", "pose", "layer"]
 
 
 def imported(module: str) -> set[str]:

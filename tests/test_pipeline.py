@@ -39,6 +39,7 @@ class ScriptedFinder:
     """Finds what it is told, whatever the picture; keeps the picture it was shown."""
 
     name = "script"
+    far = False
 
     def __init__(self, *script: list[Face]) -> None:
         self._script: Iterable[list[Face]] = itertools.chain(script, itertools.repeat(script[-1]))

@@ -1,4 +1,4 @@
-"""`mien.seeing`: frames flow until somebody pauses, and then none does."""
+"""`mien.seeing`: frames flow while there is something to watch for, and else none does."""
 
 import threading
 from collections.abc import Iterator
@@ -14,19 +14,20 @@ from mien.events import Episode, Live
 from mien.pipeline import Seen
 from mien.preview import Preview
 from mien.replay import ReplaySource
-from mien.seeing import Seeing
+from mien.seeing import Seeing, Watch
 from test_pipeline import SHARP, ScriptedFinder, face, pipeline
 
 
 class Room:
     """A running `Seeing` before a camera that can misbehave."""
 
-    def __init__(self, *, paused: bool = False) -> None:
+    def __init__(self, *, closed: bool = False) -> None:
         clock = SystemClock()
         self.camera = ReplaySource([SHARP], clock, fps=100)
         self.preview = Preview(2, clock)
         self.frames = 0
-        self.lost: list[list[Episode]] = []
+        self.seen: list[tuple[Live, Watch]] = []
+        self.lost: list[tuple[list[Episode], Watch]] = []
         self.failures: list[Any] = []
         self.changed = threading.Condition()
         self.finder: ScriptedFinder
@@ -40,17 +41,20 @@ class Room:
             failed=lambda *failure: self.failures.append(failure),
             clock=clock,
             fps=60,
-            paused=paused,
         )
+        self.session = Watch(keep=True)
+        if not closed:
+            self.seeing.watch(self.session)
 
-    def _seen(self, seen: Seen, live: Live) -> None:
+    def _seen(self, seen: Seen, live: Live, watch: Watch) -> None:
         with self.changed:
             self.frames += 1
+            self.seen.append((live, watch))
             self.changed.notify_all()
 
-    def _lost(self, ended: list[Episode]) -> None:
+    def _lost(self, ended: list[Episode], watch: Watch) -> None:
         with self.changed:
-            self.lost.append(ended)
+            self.lost.append((ended, watch))
             self.changed.notify_all()
 
     def wait(self, condition: Any, seconds: float = 10) -> None:
@@ -88,21 +92,57 @@ def test_frames_are_read_and_shown(room: Room) -> None:
     assert room.seeing.seconds["total"] > 0
 
 
-def test_pause_closes_the_camera_and_resume_opens_it(room: Room) -> None:
+def test_closing_closes_the_camera_and_watching_opens_it(room: Room) -> None:
     room.wait(lambda: room.frames >= 3)
-    room.seeing.pause()
-    assert room.seeing.paused
+    room.seeing.close("no session is running")
     assert room.seeing.camera is None
-    assert room.seeing.part.text == "paused, the camera is off"
+    assert room.seeing.part.text == "no session is running"
     room.wait(lambda: len(room.lost) == 1)
     at_rest = room.frames
     assert room.preview.wait(-1, 0.05) is None
     assert room.frames == at_rest
-    room.seeing.resume()
+    room.seeing.watch(room.session)
     room.wait(lambda: room.frames > at_rest)
 
 
-def test_a_frame_that_was_in_work_at_the_pause_is_neither_shown_nor_kept() -> None:
+def test_nothing_crosses_from_one_watch_to_the_next(room: Room) -> None:
+    room.wait(lambda: any(live.episode for live, _ in room.seen))
+    other = Watch(keep=True)
+    room.seeing.watch(other)
+    at_rest = room.frames
+    room.wait(lambda: room.frames > at_rest)
+    ((ended, watch),) = room.lost
+    assert [episode.expression for episode in ended] == ["neutral"]
+    assert watch is room.session
+    assert all(watch is other for _, watch in room.seen[at_rest:])
+    assert room.seen[at_rest][0].episode is None
+    assert room.seeing.camera is not None
+    assert room.seeing.camera.frames > at_rest, "the camera stayed open meanwhile"
+
+
+def test_while_the_camera_is_aimed_nothing_is_read(room: Room) -> None:
+    room.wait(lambda: room.frames >= 3)
+    room.seeing.watch(Watch(aim=True))
+    at_rest = room.frames
+    room.wait(lambda: room.frames > at_rest)
+    live, watch = room.seen[at_rest]
+    assert watch.aim
+    assert live.expression is None
+    (reading,) = live.readings
+    assert (reading.label, reading.reason, reading.confidence) == (None, None, 0.0)
+    assert reading.quality > 0.5
+    assert room.seeing.face(0.2) is None
+
+
+def test_a_face_is_handed_out_when_it_is_asked_for(room: Room) -> None:
+    seen = room.seeing.face(10)
+    assert seen is not None
+    assert len(seen.crops) == len(seen.outputs) == 1
+    room.seeing.close("closed")
+    assert room.seeing.face(0.05) is None
+
+
+def test_a_frame_that_was_in_work_when_it_closed_is_neither_shown_nor_kept() -> None:
     room = Room()
     find, looking, go_on = room.finder.find, threading.Event(), threading.Event()
 
@@ -114,7 +154,7 @@ def test_a_frame_that_was_in_work_at_the_pause_is_neither_shown_nor_kept() -> No
     room.finder.find = slow  # type: ignore[method-assign]
     with running(room):
         assert looking.wait(10)
-        room.seeing.pause()
+        room.seeing.close("closed")
         go_on.set()
         room.wait(lambda: len(room.lost) == 1)
         assert room.frames == 0
@@ -132,8 +172,8 @@ def test_a_camera_that_vanishes_is_told_and_comes_back(room: Room) -> None:
     room.wait(lambda: room.frames > before)
 
 
-def test_a_start_while_paused_opens_nothing() -> None:
-    with running(Room(paused=True)) as room:
+def test_a_start_without_a_watch_opens_nothing() -> None:
+    with running(Room(closed=True)) as room:
         assert room.seeing.camera is None
         assert room.preview.wait(-1, 0.05) is None
         assert room.frames == 0

@@ -65,7 +65,7 @@ class Reading(msgspec.Struct, frozen=True):
     label: Expression | None
     """What the expression looks like, or None when it cannot tell."""
     reason: Reason | None
-    """Why it cannot tell; None exactly when there is a label."""
+    """Why it cannot tell; None when there is a label, or when the camera is only being aimed."""
     confidence: float
     """Calibrated probability of the most likely expression, 0–1."""
     probabilities: dict[Expression, float]

@@ -52,6 +52,8 @@ class Face:
 
 class FaceFinder(Protocol):
     name: str
+    far: bool
+    """Whether the seat is beyond two metres; only BlazeFace looks harder then."""
 
     def find(self, image: NDArray[np.uint8], thorough: bool = False) -> list[Face]:
         """The faces in a picture, BGR u8 [h, w, 3] of any size, best score first.
@@ -126,7 +128,7 @@ class BlazeFace:
         self._models_dir = models_dir
         self._threads = threads
         self._min_score = min_score
-        self._far = far
+        self.far = far
         self._short_range = self._network(facemodel.SHORT_RANGE, [(8, 2), (16, 6)])
 
     # A camera needs one of these two, and each takes ten megabytes: opened when it is needed.
@@ -148,7 +150,7 @@ class BlazeFace:
     def find(self, image: NDArray[np.uint8], thorough: bool = False) -> list[Face]:
         height, width = image.shape[:2]
         longer, shorter = max(width, height), min(width, height)
-        whole = max(0.6 * longer, shorter) if self._far else longer
+        whole = max(0.6 * longer, shorter) if self.far else longer
         faces = self._decide(image, self._propose(image, whole))
         if not faces:
             # A face that fills the picture is too big for the full-range network.
@@ -343,6 +345,7 @@ class Haar:
     """
 
     name = "haar"
+    far = False
 
     LONGEST = 480
     """Pixels that a picture's longer side is shrunk to."""
@@ -385,6 +388,7 @@ class YuNet:
     """
 
     name = "yunet"
+    far = False
 
     LONGEST = 640
     """Pixels that a picture's longer side is shrunk to."""

@@ -66,11 +66,14 @@ def people(db: Any) -> None:
     for statement in (
         # setting: clinic, home or demo; seat: JSON of `config.Seat`; what else the page remembers.
         "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        # once: the passphrase was made up by somebody else and is to be changed at once.
         """CREATE TABLE users (
             id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, roles TEXT NOT NULL,
             passphrase TEXT NOT NULL, pin TEXT, language TEXT, theme TEXT,
-            created_utc INTEGER NOT NULL, disabled INTEGER NOT NULL DEFAULT 0)""",
-        # `id` is the SHA-256 of the cookie: who reads the table cannot sign in with it.
+            created_utc INTEGER NOT NULL, disabled INTEGER NOT NULL DEFAULT 0,
+            once INTEGER NOT NULL DEFAULT 0)""",
+        # `id` is the SHA-256 of the cookie: who reads the table cannot sign in with it. `locked`:
+        # 0, or 1 and one more for each wrong PIN.
         """CREATE TABLE logins (
             id TEXT PRIMARY KEY, user INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
             created_utc INTEGER NOT NULL, seen_utc INTEGER NOT NULL,
@@ -141,19 +144,19 @@ def people(db: Any) -> None:
             id INTEGER PRIMARY KEY, capture TEXT NOT NULL REFERENCES captures ON DELETE CASCADE,
             expression INTEGER, user TEXT NOT NULL, utc INTEGER NOT NULL,
             blind INTEGER NOT NULL DEFAULT 0)""",
-        # The mean of a client's logits over half a minute of a neutral face.
+        # The mean of ln p, 7 × f32, over half a minute of a client's neutral face.
         """CREATE TABLE baselines (
             id TEXT PRIMARY KEY, client TEXT NOT NULL REFERENCES clients ON DELETE CASCADE,
             session TEXT REFERENCES sessions ON DELETE CASCADE, utc INTEGER NOT NULL,
             seconds INTEGER NOT NULL, bundle TEXT NOT NULL, mean BLOB NOT NULL,
             active INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
-        # What a session's map is summed from: seconds and unbroken runs of each expression under a
-        # topic (none: the whole session). expression −1: cannot tell. based: with the baseline.
+        # What a map is summed from, see `cells`: counts are 32 × u32, seconds and unbroken runs
+        # of eight looks under a topic and in the rest of the session. No keyword: the whole
+        # session; no baseline: as the box read it.
         """CREATE TABLE cells (
-            session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE, based INTEGER NOT NULL,
-            keyword TEXT NOT NULL, expression INTEGER NOT NULL, seconds INTEGER NOT NULL,
-            runs INTEGER NOT NULL, PRIMARY KEY (session, based, keyword, expression))
-            WITHOUT ROWID""",
+            session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE, baseline TEXT NOT NULL,
+            keyword TEXT NOT NULL, counts BLOB NOT NULL,
+            PRIMARY KEY (session, baseline, keyword)) WITHOUT ROWID""",
         # The picture library. face: JPEG of the cropped face; crop: PNG 48×48 grey.
         """CREATE TABLE pictures (
             id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, dhash TEXT NOT NULL,
@@ -175,6 +178,7 @@ def people(db: Any) -> None:
         "CREATE INDEX sessions_client ON sessions (client, utc)",
         "CREATE INDEX sessions_running ON sessions (boot) WHERE length_ms IS NULL",
         "CREATE INDEX sessions_span ON sessions (boot, boot_ms)",
+        "CREATE INDEX episodes_span ON episodes (boot, boot_ms, length_ms)",
         "CREATE INDEX tags_session ON tags (session)",
         "CREATE INDEX tags_keyword ON tags (keyword)",
         "CREATE INDEX exclusions_session ON exclusions (session)",

@@ -2,20 +2,21 @@
 no threads, no I/O; frames and their times come in, values go out."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.bundle import Bundle
 from mien.camera import Frame
-from mien.classifier import Classifier, probabilities
-from mien.config import Config
+from mien.classifier import Classifier, Output, probabilities
+from mien.config import Config, Seat
 from mien.crop import crop
 from mien.events import EXPRESSIONS, Episode, Live, Reading
 from mien.faces import Face, FaceFinder
+from mien.layer import Layer
 from mien.pose import turn
-from mien.reading import look, named, read, valence, widest
+from mien.reading import look, measure, named, read, valence, widest
 from mien.smoothing import Attention, Smoother
 from mien.tracks import Tracker
 from mien.zones import Zones
@@ -36,6 +37,9 @@ class Seen:
     """Episodes that this frame ended."""
     ms: dict[str, float]
     """Milliseconds: `faces` (zones and finder), `expression` (crops and network), `total`."""
+    crops: list[NDArray[np.uint8]] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
+    """What the network got and gave for each of the readings; none where it did not run."""
 
 
 class Pipeline:
@@ -52,10 +56,22 @@ class Pipeline:
         self._zones = Zones(config.seat)
         self._finder = finder
         self._classifier = classifier
+        self._smoothing = config.smoothing
+        self.layer: Layer | None = None
+        """A personal last layer, which answers in place of the network's own. This and what `sit`
+        changes may be set from any thread and count from the next frame on."""
+        self._begin()
+
+    def _begin(self) -> None:
         self._tracker = Tracker()
-        self._smoother = Smoother(config.smoothing)
+        self._smoother = Smoother(self._smoothing)
         self._attention = Attention()
         self._seat: Reading | None = None
+
+    def sit(self, seat: Seat) -> None:
+        """The seat is elsewhere."""
+        self._zones = Zones(seat)
+        self._finder.far = seat.far
 
     def see(self, frame: Frame) -> Seen:
         """Read a frame of a stream, whose times must not go back."""
@@ -65,10 +81,31 @@ class Pipeline:
         """Read a picture that stands on its own: no tracks, no smoothing, no seat to share."""
         return self._see(frame, stream=False)
 
+    def aim(self, frame: Frame) -> Seen:
+        """Find faces in the whole picture, masked seats too, so that the camera can be aimed: how
+        well each could be read, but no expression."""
+        started = time.perf_counter()
+        faces = self._finder.find(frame.image)
+        found = time.perf_counter()
+        readings = [
+            measure(
+                box=_whole(face.box),
+                score=face.score,
+                track=track,
+                look=look(crop(frame.image, face), face.box[2], turn(face.keypoints, face.box)),
+                limits=self._limits,
+            )
+            for track, face in enumerate(faces, 1)
+        ]
+        done = time.perf_counter()
+        ms = {"faces": (found - started) * 1e3, "total": (done - started) * 1e3}
+        return Seen(frame, frame.image, readings, [], ms)
+
     def end(self) -> list[Episode]:
-        """The stream is over or paused: what goes on ends."""
-        self._seat = None
-        return self._smoother.end()
+        """The stream is over or paused: what goes on ends, and all that was seen is forgotten."""
+        ended = self._smoother.end()
+        self._begin()
+        return ended
 
     def live(self, seen: Seen, note: str | None = None) -> Live:
         """The newest frame together with what the seat's expression has been like."""
@@ -106,9 +143,13 @@ class Pipeline:
         faces = self._finder.find(image, thorough=not stream)
         found = time.perf_counter()
         crops = [crop(image, face) for face in faces]
+        outputs = [self._classifier.classify(picture) for picture in crops]
+        layer = self.layer
         answers = [
-            probabilities(self._classifier.classify(picture).logits, self._temperature)
-            for picture in crops
+            probabilities(
+                layer.logits(output.features) if layer else output.logits, self._temperature
+            )
+            for output in outputs
         ]
         classified = time.perf_counter()
         tracks = (
@@ -137,7 +178,7 @@ class Pipeline:
             "expression": (classified - found) * 1e3,
             "total": (done - started) * 1e3,
         }
-        return Seen(frame, image, readings, ended, ms)
+        return Seen(frame, image, readings, ended, ms, crops, outputs)
 
     def _follow(
         self, t: float, readings: list[Reading], answers: list[NDArray[np.float64]]

@@ -123,6 +123,27 @@ def read(
     )
 
 
+def measure(
+    *, box: tuple[int, int, int, int], score: float, track: int, look: Look, limits: Limits
+) -> Reading:
+    """A reading of how well a face could be read, without what it looks like: no label, and a
+    reason only where it could not be read."""
+    measured = qualities(look, limits)
+    return Reading(
+        box=box,
+        score=round(score, 3),
+        track=track,
+        quality=round(min(measured.values()), 3),
+        label=None,
+        reason=next((name for name, value in measured.items() if value < 0.5), None),
+        confidence=0.0,
+        probabilities=dict.fromkeys(EXPRESSIONS, 0.0),
+        valence=0.0,
+        turn=look.turn,
+        facing=facing(look.turn, limits.max_yaw, limits.max_pitch),
+    )
+
+
 def named(probabilities: Sequence[float] | NDArray[np.float64]) -> dict[Expression, float]:
     """Probabilities by expression, rounded as they are shown."""
     return {

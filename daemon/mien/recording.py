@@ -3,13 +3,15 @@
 import logging
 import math
 import queue
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from mien.clock import Clock, iso
-from mien.events import Episode, Live, Part, State
+from mien.events import Episode, Live, Part, State, Stretch
 from mien.pipeline import Seen
 from mien.stage import Stage
 from mien.store import EpisodeRow, SecondReading, Store, StoreError
@@ -19,6 +21,8 @@ log = logging.getLogger(__name__)
 FLUSH_S = 10.0  # readings are written together: a transaction a second would wear the card out
 PENDING = 3600
 """Rows that wait for a full disk to have room again; beyond that the oldest readings go."""
+LATE_S = 60.0
+"""Longer than any row is on its way from the frame to the store thread."""
 
 Row = SecondReading | EpisodeRow
 
@@ -48,6 +52,8 @@ class Recording:
         self._clock = clock
         self._queue: queue.SimpleQueue[Row | None] = queue.SimpleQueue()  # None: write now
         self._pending: list[Row] = []
+        self._writing = threading.Lock()
+        self._erased: list[tuple[float, Stretch]] = []  # when it was asked for
         self._second = -math.inf
         self._shown: tuple[object, ...] = ()
         self._trouble: str | None = None
@@ -63,6 +69,18 @@ class Recording:
         self.stage.stop()
         self._take()
         self._flush()
+
+    def erase(self, stretches: Sequence[Stretch], beat: Callable[[], None] = lambda: None) -> int:
+        """Erase what was read in these stretches, also what waits in memory; how many rows it was
+        in the store. May be called from any thread. Raises as `Store.erase`."""
+        now = self._clock.stamp()
+        with self._writing:  # what is being written now is erased in the store
+            for stretch in stretches:
+                # Not beyond now: what is read later, with a new consent, is none of it.
+                end = min(stretch.to_ms, round(now.boot_time * 1000))
+                if stretch.boot == now.boot_id:
+                    self._erased.append((now.boot_time, replace(stretch, to_ms=end)))
+        return self._store.erase(stretches, beat)
 
     # ── called in the inference thread ───────────────────────────────────────────────────────
 
@@ -150,10 +168,12 @@ class Recording:
                 deadline = 0.0
 
     def _flush(self) -> None:
-        if not self._pending:
-            return
         try:
-            self._store.add(self._pending)
+            with self._writing:
+                self._leave_out_erased()
+                if not self._pending:
+                    return
+                self._store.add(self._pending)
         except StoreError as error:
             if self._trouble is None:
                 log.error("%s Kept in memory until then.", error)
@@ -165,6 +185,17 @@ class Recording:
         self._trouble = None
         self._pending.clear()
         self._stored()
+
+    def _leave_out_erased(self) -> None:
+        if not self._erased:
+            return
+        self._pending = [
+            row
+            for row in self._pending
+            if not any(_within(row, stretch) for _, stretch in self._erased)
+        ]
+        since = self._clock.monotonic() - LATE_S
+        self._erased = [(asked, stretch) for asked, stretch in self._erased if asked >= since]
 
     def _shed(self) -> None:
         """Keep memory bounded: the oldest readings go first, episodes never."""
@@ -191,6 +222,16 @@ class Recording:
             return Part("store", "degraded", self._store.notice, cure)
         # In round figures: health is published whenever its words change.
         return Part("store", "ok", f"{self._store.free_mb / 1000:.0f} GB free")
+
+
+def _within(row: Row, stretch: Stretch) -> bool:
+    first = row.stamp if isinstance(row, SecondReading) else row.start
+    last = row.stamp if isinstance(row, SecondReading) else row.end
+    return (
+        first.boot_id == stretch.boot
+        and round(first.boot_time * 1000) < stretch.to_ms
+        and round(last.boot_time * 1000) >= stretch.from_ms
+    )
 
 
 def _confidence(live: Live) -> float | None:

@@ -1,6 +1,7 @@
 """The two threads that see: one takes frames from the camera, one reads the newest of them."""
 
 import logging
+import queue
 import threading
 from collections.abc import Callable
 
@@ -78,15 +79,29 @@ def _model_part(name: str, text: str, trouble: str | None, cure: str | None = No
     return Part(name, "degraded", trouble, cure) if trouble else Part(name, "ok", text)
 
 
+class Watch:
+    """What the camera is open for: whose face is read, until it is another's or nobody's.
+
+    Two are the same only when they are one and the same object. `keep` is taken back when a consent
+    is withdrawn meanwhile; then what still goes on is not kept either.
+    """
+
+    def __init__(self, *, aim: bool = False, keep: bool = False) -> None:
+        self.aim = aim
+        """Whether the camera is only being aimed: faces are found, and nothing is read."""
+        self.keep = keep
+
+
 class Seeing:
-    """Camera → newest frame → pipeline → `seen`, until it is paused or stopped.
+    """Camera → newest frame → pipeline → `seen`, as long as it watches.
 
     Args:
-        open_camera: makes the source, at the start and after each pause.
+        open_camera: makes the source, each time that it begins to watch.
         seen: called in the inference thread with each frame's result and the live view of it.
-        lost: called there with the episodes that end when the stream breaks off, because it was
-            paused or the camera is gone.
+        lost: called there with the episodes that end when the stream breaks off, because the
+            camera was closed or is gone, or watches for something else.
         fps: frames a second to read at most; a camera may give more.
+        closed: why the camera is closed until `watch` is called.
     """
 
     def __init__(
@@ -95,12 +110,12 @@ class Seeing:
         pipeline: Pipeline,
         preview: Preview,
         *,
-        seen: Callable[[Seen, Live], None],
-        lost: Callable[[list[Episode]], None],
+        seen: Callable[[Seen, Live, Watch], None],
+        lost: Callable[[list[Episode], Watch], None],
         failed: Callable[[str, Exception], None],
         clock: Clock,
         fps: float,
-        paused: bool,
+        closed: str = "the camera is off",
         note: str | None = None,
     ) -> None:
         self._open_camera = open_camera
@@ -113,11 +128,14 @@ class Seeing:
         # A camera's own jitter must not make every second frame count as too early.
         self._min_gap_s = 0.8 / fps
         self._last_t = float("-inf")
-        self._slot: LatestSlot[Frame] = LatestSlot()
+        self._slot: LatestSlot[tuple[Frame, Watch]] = LatestSlot()
         self._lock = threading.Lock()
-        self._camera: Reopening | None = None if paused else open_camera()
-        self._resumed = threading.Event()
-        self._streaming = False
+        self._camera: Reopening | None = None
+        self._closed = closed
+        self._watch: Watch | None = None
+        self._opened = threading.Event()
+        self._seen_for: Watch | None = None  # what the pipeline remembers was seen for
+        self._wishes: list[queue.SimpleQueue[Seen]] = []
         self.frames = 0
         self.faces = 0
         self.seconds = {"faces": 0.0, "expression": 0.0, "total": 0.0}
@@ -131,14 +149,10 @@ class Seeing:
             stage.start()
 
     def stop(self) -> None:
-        self.pause()
+        self.close("the camera is off")
         for stage in self.stages:
             stage.stop()
         self._break_off()
-
-    @property
-    def paused(self) -> bool:
-        return self._camera is None
 
     @property
     def skipped(self) -> int:
@@ -147,37 +161,57 @@ class Seeing:
 
     @property
     def camera(self) -> Reopening | None:
-        """The open source; None while paused."""
+        """The open source; None while it is closed."""
         return self._camera
 
-    def pause(self) -> None:
+    def watch(self, watch: Watch) -> None:
+        """Open the camera, if it is not, for this; returns when nothing more is seen for what it
+        was open for before."""
+        with self._lock:
+            self._slot.clear()
+            self._watch = watch
+            if self._camera is None:
+                self._camera = self._open_camera()
+                self._opened.set()
+            else:
+                self._preview.clear()
+
+    def close(self, why: str) -> None:
         """Close the camera; returns when it is closed and nothing of it can be seen any more."""
         with self._lock:
-            camera, self._camera = self._camera, None
-            self._resumed.clear()
+            self._closed = why
+            camera, self._camera, self._watch = self._camera, None, None
+            self._opened.clear()
             if camera:
                 camera.close()
                 self._slot.clear()
                 self._preview.clear()
 
-    def resume(self) -> None:
+    def face(self, timeout: float) -> Seen | None:
+        """The next frame with a face in it, None when there was none within `timeout` seconds."""
+        wish: queue.SimpleQueue[Seen] = queue.SimpleQueue()
         with self._lock:
-            if self._camera is None:
-                self._camera = self._open_camera()
-                self._resumed.set()
+            self._wishes.append(wish)
+        try:
+            return wish.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        finally:
+            with self._lock:
+                self._wishes.remove(wish)
 
     @property
     def part(self) -> Part:
         camera = self._camera
         if camera is None:
-            return Part("camera", "ok", "paused, the camera is off")
+            return Part("camera", "ok", self._closed)
         status, text = camera.status
         return Part("camera", status, text, None if status == "ok" else CAMERA_CURE)
 
     def _capture(self) -> None:
         camera = self._camera
         if camera is None:
-            self._resumed.wait(WAIT_S)
+            self._opened.wait(WAIT_S)
             return
         try:
             frame = camera.read(WAIT_S)
@@ -187,31 +221,37 @@ class Seeing:
         if frame is None or frame.t - self._last_t < self._min_gap_s:
             return
         self._last_t = frame.t
-        with self._lock:  # `pause` may have closed the camera while this frame was on its way
-            if self._camera is camera:
-                self._slot.put(frame)
+        with self._lock:  # `close` may have closed the camera while this frame was on its way
+            if self._camera is camera and self._watch:
+                self._slot.put((frame, self._watch))
 
     def _infer(self) -> None:
-        frame = self._slot.take(WAIT_S)
-        if frame is None:
-            if self.paused or self.part.status != "ok":
+        taken = self._slot.take(WAIT_S)
+        if taken is None:
+            if self._watch is not self._seen_for or self.part.status != "ok":
                 self._break_off()
             return
-        self._streaming = True
-        result = self._pipeline.see(frame)
+        frame, watch = taken
+        if watch is not self._seen_for:
+            self._break_off()
+            self._seen_for = watch
+        result = self._pipeline.aim(frame) if watch.aim else self._pipeline.see(frame)
         self.frames += 1
         self.faces += bool(result.readings)
         for name, ms in result.ms.items():
             self.seconds[name] += ms / 1e3
         live = self._pipeline.live(result, self._note)
-        with self._lock:  # once `pause` has returned, nothing is shown, published or kept
-            if self._camera is not None:
+        with self._lock:  # once `close` has returned, nothing is shown, published or kept
+            if self._watch is watch:
                 self._preview.offer(result.image, live)
-                self._seen(result, live)
+                self._seen(result, live, watch)
+                if self._wishes and result.outputs:
+                    for wish in self._wishes:
+                        wish.put(result)
 
     def _break_off(self) -> None:
         """Nothing of what was seen goes on."""
-        if self._streaming:
-            self._streaming = False
+        watch, self._seen_for = self._seen_for, None
+        if watch:
             self._preview.clear()
-            self._lost(self._pipeline.end())
+            self._lost(self._pipeline.end(), watch)

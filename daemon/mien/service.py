@@ -7,11 +7,12 @@ import resource
 import socket
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from mien import __version__
 from mien.broker import PahoBroker
@@ -19,12 +20,14 @@ from mien.camera import Reopening, Source, open_source, shown
 from mien.clock import Clock, SystemClock, synchronised
 from mien.config import Config, control_socket
 from mien.control import ControlServer, NoPicture, Picture
-from mien.events import Health, Part, worst
+from mien.doorkeeper import Doorkeeper
+from mien.events import Capture, Episode, Health, Live, Part, Stretch, worst
+from mien.pipeline import Seen
 from mien.preview import Preview
 from mien.publisher import Publisher
 from mien.recording import Recording
 from mien.replay import ReplaySource
-from mien.seeing import Seeing, open_pipeline
+from mien.seeing import Seeing, Watch, open_pipeline
 from mien.store import Store, StoreError
 from mien.topics import Topics
 
@@ -122,16 +125,24 @@ class Service:
             self._open_camera,
             pipeline,
             self._preview,
-            seen=self._recording.seen,
-            lost=lambda ended: self._recording.lost(ended, paused=self._paused_file.exists()),
+            seen=self._was_seen,
+            lost=self._was_lost,
             failed=self._failed,
             clock=clock,
             fps=config.camera.fps,
-            paused=self._paused_file.exists(),
             note=self._note,
         )
-        # What the broker retains may be of a daemon that was killed.
-        self._recording.lost([], paused=self._seeing.paused)
+        self._door = Doorkeeper(
+            self._store,
+            self._seeing,
+            pipeline,
+            seat=config.seat,
+            paused_file=config.state_dir / "paused",
+            told=self._tell_nobody,
+            clock=clock,
+        )
+        self._tell_nobody()  # what the broker retains may be of a daemon that was killed
+        self._door.refresh()
         self._seeing.start()
         running.callback(self._seeing.stop)
 
@@ -162,9 +173,20 @@ class Service:
     def _failed(self, stage: str, error: Exception) -> None:
         self._failure.put((stage, error))
 
+    def _tell_nobody(self) -> None:
+        self._recording.lost([], paused=self._door.paused)
+
+    def _was_seen(self, seen: Seen, live: Live, watch: Watch) -> None:
+        if watch.keep:
+            self._recording.seen(seen, live)
+
+    def _was_lost(self, ended: list[Episode], watch: Watch) -> None:
+        self._recording.lost(ended if watch.keep else [], paused=self._door.paused)
+
     # ── while it runs ────────────────────────────────────────────────────────────────────────
 
     def _tick(self) -> None:
+        self._door.refresh()
         now, clock_ok = self._clock.monotonic(), self._clock.stamp().clock_ok
         if now >= self._next_housekeeping or (clock_ok and not self._clock_was_ok):
             self._next_housekeeping = now + HOUSEKEEPING_EVERY_S
@@ -174,7 +196,8 @@ class Service:
         if self._publisher and (now >= self._health_due or health.parts != self._told):
             self._health_due = now + HEALTH_EVERY_S
             self._told = health.parts
-            self._publisher.set_health(msgspec.json.encode(health))
+            # Whose session it is stays in the house.
+            self._publisher.set_health(msgspec.json.encode(replace(health, session=None)))
         if self._alive():
             sd_notify("WATCHDOG=1\nSTATUS=" + words(health))
         else:
@@ -186,6 +209,7 @@ class Service:
             # Each time, for the first may find the disk full, and a damaged database begins anew.
             self._store.add_model(self._began, bundle.name, bundle.files[bundle.model.name])
             self._store.backfill()
+            self._store.erase_asked(beat=lambda: sd_notify("WATCHDOG=1"))
             self._store.retain()
         except StoreError as error:
             log.warning("%s", error)
@@ -198,6 +222,7 @@ class Service:
     def _health(self) -> Health:
         parts = [
             self._seeing.part,
+            self._door.part,
             *self._models,
             self._recording.part,
             self._publisher.part if self._publisher else Part("broker", "ok", "not in use"),
@@ -208,9 +233,11 @@ class Service:
             box=self._box,
             time=self._clock.stamp().iso,
             status=worst(parts),
-            paused=self._seeing.paused,
+            paused=self._door.paused,
             version=__version__,
             parts=parts,
+            mandate=self._door.word,
+            session=self._door.session,
         )
 
     # ── what the control socket asks: `control.Daemon` ───────────────────────────────────────
@@ -219,22 +246,28 @@ class Service:
         return msgspec.json.encode(self._health())
 
     def preview(self, after: int, timeout: float) -> Picture | None:
-        if self._seeing.paused:
-            raise NoPicture("paused, the camera is off")
-        if self._seeing.part.status != "ok":
+        if self._door.word is None or self._seeing.part.status != "ok":
             raise NoPicture(self._seeing.part.text)
         return self._preview.wait(after, timeout)
 
     def set_paused(self, paused: bool) -> None:
-        # The file is there first and goes last: a crash in between never opens the camera.
         if paused:
-            self._paused_file.touch()
-            self._seeing.pause()
-            log.info("paused, the camera is off")
+            self._door.pause()
         else:
-            self._seeing.resume()
-            self._paused_file.unlink(missing_ok=True)
-            log.info("resumed")
+            self._door.resume()
+
+    def refresh(self) -> None:
+        self._door.refresh()
+
+    def aim(self, seconds: float) -> None:
+        self._door.aim(seconds)
+
+    def capture(self) -> Capture:
+        return self._door.capture()
+
+    def erase(self, stretches: Sequence[Stretch]) -> int:
+        self._door.refresh()  # nothing of it may be on its way
+        return self._recording.erase(stretches)
 
     def metrics(self) -> str:
         seeing, camera = self._seeing, self._seeing.camera
@@ -251,18 +284,13 @@ class Service:
         for stage, seconds in seeing.seconds.items():
             counters[f'mien_stage_seconds_total{{stage="{stage}"}}'] = seconds
         gauges: dict[str, float] = {
-            "mien_paused": seeing.paused,
+            "mien_paused": self._door.paused,
             "mien_outbox_rows": self._store.outbox_size(),
             "process_resident_memory_bytes": _resident_bytes(),
         }
         for part in self._health().parts:
             gauges[f'mien_part_ok{{part="{part.name}"}}'] = part.status == "ok"
         return _exposition(counters, "counter") + _exposition(gauges, "gauge")
-
-    @property
-    def _paused_file(self) -> Path:
-        """There while paused, so that a restart does not open the camera behind somebody's back."""
-        return self._config.state_dir / "paused"
 
 
 def words(health: Health) -> str:

@@ -5,22 +5,30 @@ A row and the event it causes are written in one transaction; see docs/decisions
 
 import logging
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from mien import config, database
+from mien import config, database, forgetting, settings
 from mien.clock import Clock, Stamp
 from mien.database import Database, StoreError
-from mien.events import EXPRESSIONS, Expression, Reason
+from mien.events import EXPRESSIONS, Expression, Reason, Stretch
+from mien.settings import Setting
 
 __all__ = ["EpisodeRow", "MinuteRow", "OutboxRow", "SecondReading", "Store", "StoreError"]
 
 log = logging.getLogger(__name__)
 
 _REASONS: tuple[Reason, ...] = typing.get_args(Reason)
+
+_T = TypeVar("_T")
+
+
+def _nothing() -> None:
+    pass
 
 
 class SecondReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,9 +88,9 @@ class Store:
     written and the next call may succeed.
     """
 
-    def __init__(self, database: Database, settings: config.Store, clock: Clock) -> None:
+    def __init__(self, database: Database, config: config.Store, clock: Clock) -> None:
         self._database = database
-        self._config = settings
+        self._config = config
         self._clock = clock
         self._has_room = True
 
@@ -176,6 +184,15 @@ class Store:
 
         self._database.write(work)
 
+    def set_up(self, setting: Setting) -> None:
+        """Say where the box stands, unless somebody said so before: for the demo and for trials."""
+
+        def work(db: Any) -> None:
+            if settings.setting(db) is None:
+                settings.put(db, "setting", setting)
+
+        self._database.write(work)
+
     def backfill(self) -> int:
         """Date this boot's minutes and episodes from before the clock was right; how many.
 
@@ -203,17 +220,19 @@ class Store:
         return rows
 
     def retain(self) -> None:
-        """Delete what is kept no longer: readings by age and number, the outbox by number."""
+        """Delete what is kept no longer: readings by age and number, the outbox by number. The
+        readings of a session whose numbers are kept belong to its record and stay."""
         days = self._config.readings_days
         now = self._clock.stamp()
 
         def work(db: Any) -> int:
+            kept = forgetting.kept_spans(db)
             if now.clock_ok:
-                _delete_before(db, _ms(now.utc - days * 86_400))
+                forgetting.delete_before(db, _ms(now.utc - days * 86_400), kept)
             # A box that never learns the time keeps as many minutes as those days have.
             newest = "SELECT boot, minute FROM minutes ORDER BY boot DESC, minute DESC"
             if first := db.execute(f"{newest} LIMIT 1 OFFSET ?", (days * 1440 - 1,)).fetchone():
-                db.execute("DELETE FROM readings WHERE id < ?", (_first_id(*first),))
+                forgetting.delete_under(db, forgetting.first_id(*first), kept)
             return int(
                 db.execute(
                     "DELETE FROM outbox WHERE episode <= "
@@ -230,6 +249,38 @@ class Store:
             )
         self._database.read(_shrink)
 
+    def erase(self, stretches: Sequence[Stretch], beat: Callable[[], None] = _nothing) -> int:
+        """Erase what was read in these stretches, with its minutes, episodes and events; how many
+        rows it was. Afterwards nothing of them is left in the file or in its journal.
+
+        Each stretch is done in pieces, a transaction each; one that was broken off can be asked
+        for again. `beat` is called after each.
+
+        Raises:
+            StoreError: also while somebody reads so long that the journal cannot be emptied.
+        """
+        rows = 0
+        for piece in forgetting.pieces(stretches):
+            rows += self._database.write(partial(forgetting.erase, stretch=piece))
+            beat()
+        (busy, *_) = self._database.read(
+            lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        )
+        if busy:
+            raise StoreError(
+                "The rows are erased, but the journal of the database still holds them, encrypted, "
+                "because somebody reads it; ask again in a moment"
+            )
+        return rows
+
+    def erase_asked(self, beat: Callable[[], None] = _nothing) -> None:
+        """Do the erasures that the page asked for in the store and that were not done yet."""
+        for id, stretch in self._database.read(forgetting.undone):
+            rows = self.erase([stretch], beat)
+            now = _ms(self._clock.stamp().utc)
+            self._database.write(partial(forgetting.done, id=id, utc_ms=now, rows=rows))
+            log.info("An erasure that was asked for is done: %d rows.", rows)
+
     def outbox_delete(self, rows: Iterable[OutboxRow]) -> None:
         """Forget rows that the broker acknowledged; those already gone are no error."""
         # The UUID too: after a damaged database was set aside, numbers begin anew.
@@ -244,6 +295,10 @@ class Store:
             )
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────
+
+    def read(self, work: Callable[[Any], _T]) -> _T:
+        """What `work` finds with the connection."""
+        return self._database.read(work)
 
     def outbox_batch(self, limit: int) -> list[OutboxRow]:
         """The oldest rows of the outbox."""
@@ -392,32 +447,6 @@ def _boot(db: Any, boot_id: str) -> int:
     if found is None:
         return int(db.execute("INSERT INTO boots VALUES (NULL, ?)", (boot_id,)).lastrowid)
     return int(found[0])
-
-
-def _first_id(boot: int, minute: int) -> int:
-    """The least id that a reading of this minute can have."""
-    return boot << 40 | minute * 60_000
-
-
-def _delete_before(db: Any, utc_ms: int) -> None:
-    """Delete the readings of minutes that began before then, each judged by its own time.
-
-    A minute without a true time goes when a later one went: order of writing is order of time.
-    """
-    (first,) = db.execute("SELECT min(id) FROM readings").fetchone()
-    if first is None:
-        return
-    old = db.execute(
-        "SELECT boot, minute, clock_ok FROM minutes "
-        "WHERE (boot, minute) >= (?, ?) AND (clock_ok = 0 OR utc_ms < ?) ORDER BY boot, minute",
-        (first >> 40, (first & 0xFF_FFFF_FFFF) // 60_000, utc_ms),
-    ).fetchall()
-    while old and not old[-1][2]:
-        old.pop()
-    ids = [_first_id(boot, minute) for boot, minute, _ in old]
-    db.executemany(
-        "DELETE FROM readings WHERE id BETWEEN ? AND ?", [(id, id + 59_999) for id in ids]
-    )
 
 
 def _reading(row: tuple[Any, ...]) -> SecondReading:

@@ -39,9 +39,14 @@ def add(subcommands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from mien.camera import find_camera
+    from mien.clock import SystemClock
     from mien.service import Service
+    from mien.store import Store
 
     config = load(args.config)
+    store = Store.open(config.state_dir, SystemClock(), config.store)
+    store.set_up("demo")  # where nobody set the box up, whoever started this consents to it
+    store.close()
     broker_port = _free_port(config.mqtt.port)
     page_port = _free_port(config.page.port)
     config = replace(
