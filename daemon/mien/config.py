@@ -120,6 +120,9 @@ class Page(Struct, frozen=True):
         Literal["127.0.0.1", "::1", "localhost"], _doc("loopback only, until there is a log-in")
     ] = "127.0.0.1"
     port: Annotated[int, _doc("1–65535", ge=1, le=65535)] = 8080
+    hosts: Annotated[
+        list[str], _doc("names and addresses of this box, besides loopback, that are answered")
+    ] = []
     viewers: Annotated[int, _doc("live pictures at once", ge=1, le=32)] = 4
 
 

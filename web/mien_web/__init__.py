@@ -1,15 +1,16 @@
 """The tablet page: a face on the daemon's control socket. It holds no camera and opens the port."""
 
-from flask import Flask, render_template
+from flask import Flask, current_app, g, render_template
 from flask_babel import gettext
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
 from mien.clock import Clock, SystemClock
 from mien.config import Config, control_socket
 from mien.control import ControlClient
+from mien.database import StoreError
 from mien_web import door, guard, jobs, languages, live
 
-PAGES = (live.page, jobs.page)
+PAGES = (live.page, jobs.page, door.page)
 
 
 def create_app(config: Config, clock: Clock | None = None) -> Flask:
@@ -21,19 +22,39 @@ def create_app(config: Config, clock: Clock | None = None) -> Flask:
     app.extensions["mien.viewers"] = live.Viewers(config.page.viewers, clock)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     guard.protect(app)
-    door.guard(app)
+    door.protect(app)
     languages.speak(app)
-    app.jinja_env.globals["menu"] = menu
+    app.jinja_env.globals.update(menu=menu, endpoints=lambda: app.view_functions)
     for page in PAGES:
         app.register_blueprint(page)
     app.register_error_handler(HTTPException, _problem)
+    app.register_error_handler(StoreError, _no_store)
     return app
 
 
 def menu() -> list[tuple[str, str]]:
     """The top line: endpoint and label of what this visitor may open."""
-    return [("live.about", gettext("About"))]
+    roles = g.user.roles if g.get("user") else frozenset()
+    anybody = {"therapist", "administrator", "home"}
+    entries = (
+        ("clients.index", gettext("Clients"), {"therapist", "home"}),
+        ("library.index", gettext("Library"), {"therapist"}),
+        ("model.show", gettext("Model"), {"therapist"}),
+        ("live.show", gettext("Live view"), anybody),
+        ("household.index", gettext("Box"), {"administrator"}),
+    )
+    shown = [
+        (endpoint, label)
+        for endpoint, label, needed in entries
+        if endpoint in current_app.view_functions and roles & needed
+    ]
+    return [*shown, ("live.about", gettext("About"))]
 
 
 def _problem(error: HTTPException) -> tuple[str, int]:
     return render_template("problem.html", error=error), error.code or 500
+
+
+def _no_store(error: StoreError) -> tuple[str, int]:
+    """No traceback where the daemon never ran or the disk is full: its own sentence says it."""
+    return _problem(ServiceUnavailable(str(error)))

@@ -1,7 +1,7 @@
 """Who may ask the page, and what a browser may do with its answers.
 
-The page listens on loopback without a log-in, so the dangers are other web sites open in the same
-browser: a name that resolves to loopback (DNS rebinding), a form sent from elsewhere, a picture
+Who is signed in is the matter of `door`; here the dangers are other web sites open in the same
+browser: a name that resolves to the box (DNS rebinding), a form sent from elsewhere, a picture
 embedded elsewhere. What each header does: https://owasp.org/www-project-secure-headers/ and, for
 `Sec-Fetch-*`, https://web.dev/articles/fetch-metadata
 """
@@ -12,13 +12,16 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, g, request
 
+from mien_web import desk
+
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 COOKIE = "mien_form"
 
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -52,8 +55,12 @@ def _check_host() -> None:
         name = urlsplit(f"//{request.headers.get('Host', '')}").hostname
     except ValueError:
         name = None
-    if name not in LOOPBACK:
-        abort(403, "This page answers only at localhost, 127.0.0.1 and [::1] of its own device.")
+    if name not in LOOPBACK and name not in {host.lower() for host in desk.config().page.hosts}:
+        abort(
+            403,
+            "This page answers only at localhost, 127.0.0.1 and [::1] of its own device, and at "
+            "the names in its config file, section [page], key hosts.",
+        )
 
 
 def _check_origin() -> None:
@@ -77,5 +84,7 @@ def _harden(response: Response) -> Response:
     response.headers.update(HEADERS)
     response.headers.setdefault("Cache-Control", "no-store")
     if "form_token" in g and request.cookies.get(COOKIE) != g.form_token:
-        response.set_cookie(COOKIE, g.form_token, httponly=True, samesite="Strict")
+        response.set_cookie(
+            COOKIE, g.form_token, httponly=True, samesite="Strict", secure=request.is_secure
+        )
     return response

@@ -19,7 +19,8 @@ def speak(app: Flask) -> None:
 
 def language() -> str:
     """The user's own choice, else the first of the browser's that Mien speaks, else English."""
-    user = g.get("user")
+    login = g.get("login")
+    user = login.user if login else g.get("user")  # a locked screen too speaks one's language
     if user is not None and user.language in LANGUAGES:
         return str(user.language)
     return request.accept_languages.best_match(LANGUAGES, "en") or "en"

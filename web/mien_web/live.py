@@ -23,9 +23,10 @@ from mien.clock import Clock
 from mien.config import Config
 from mien.control import Busy, ControlClient, ControlError, NoPicture, Picture
 from mien.events import EXPRESSIONS, Health, Live
-from mien_web import words
+from mien_web import door, words
 
 page = Blueprint("live", __name__)
+door.needs(page, but={"live.about"})
 
 WAIT = 5.0
 """Seconds that a browser's question for the next picture may stay open."""
