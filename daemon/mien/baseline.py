@@ -135,5 +135,6 @@ def delete(db: Any, client: str, id: str) -> None:
 
 
 def _baseline(row: tuple[Any, ...]) -> Baseline:
-    *fields, packed, is_active = row
-    return Baseline(*fields, struct.unpack("<7f", packed), bool(is_active))
+    id, client, session, utc, seconds, bundle, packed, is_active = row
+    means = struct.unpack("<7f", packed)
+    return Baseline(id, client, session, utc, seconds, bundle, means, bool(is_active))
