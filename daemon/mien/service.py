@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from mien import __version__
+from mien import __version__, firstrun, settings, users
 from mien.broker import PahoBroker
 from mien.camera import Reopening, Source, open_source, shown
 from mien.clock import Clock, SystemClock, synchronised
@@ -98,6 +98,7 @@ class Service:
         self._store = Store.open(config.state_dir, clock, config.store)
         running.callback(self._store.close)
         self._box = config.box.id or self._store.box_id()
+        self._invite()
         pipeline, self._models = open_pipeline(config)
         self._bundle, self._began = pipeline.bundle, clock.stamp()
         for part in self._models:
@@ -148,6 +149,17 @@ class Service:
 
         control.start()
         running.callback(control.stop)  # what it asks must still be there, so it goes first
+
+    def _invite(self) -> None:
+        """While nobody can sign in, say the code by which the first user sets the box up."""
+        if self._store.read(lambda db: users.set_up(db) or settings.setting(db) == "demo"):
+            return
+        try:
+            code = firstrun.code(self._config.state_dir)
+        except OSError as error:
+            log.warning("cannot write the one-time code of the first user: %s", error)
+            return
+        log.info("this box is not set up yet; its page asks for the one-time code %s", code)
 
     def _broker_line(self) -> Publisher | None:
         if not self._config.mqtt.enabled:

@@ -14,7 +14,7 @@ Role = Literal["therapist", "administrator", "home"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 DEMO = "!"
-"""In place of a hash: the user that `mien demo` makes, who has no passphrase and never signs in."""
+"""In place of a hash: the user of the demo, who has no passphrase and never signs in."""
 DEMO_NAME = "demo"
 
 ENDS_MS = 12 * 3_600_000
@@ -163,21 +163,26 @@ def set_up(db: Any) -> bool:
     )
 
 
-def make_demo(db: Any, utc_ms: int) -> None:
-    """What `mien demo` does to a box that was not set up: everything is open, to this machine."""
-    if settings.setting(db) not in (None, "demo") or set_up(db):
-        return
-    settings.put(db, "setting", "demo")
-    if account(db, DEMO_NAME) is None:
-        add(db, utc_ms, DEMO_NAME, set(ROLES), DEMO)
-
-
 def demo(db: Any) -> User | None:
-    """The demo's user, where the box is set to the demo."""
-    if settings.setting(db) != "demo":
+    """The demo's user, where `mien demo` set the box up and nobody else did."""
+    if settings.setting(db) != "demo" or set_up(db):
         return None
     row = db.execute(f"SELECT {_USER} FROM users u WHERE u.passphrase = ?", (DEMO,)).fetchone()
     return _user(row) if row else None
+
+
+def make_demo(db: Any, utc_ms: int) -> User | None:
+    """The same, made at its first visit."""
+    if settings.setting(db) == "demo" and not set_up(db) and demo(db) is None:
+        add(db, utc_ms, DEMO_NAME, set(ROLES), DEMO)
+    return demo(db)
+
+
+def end_demo(db: Any, user: User) -> None:
+    """Its name is free again; what it made in the demo stays with it, behind no log-in."""
+    db.execute(
+        "UPDATE users SET name = ?, disabled = 1 WHERE id = ?", (f"{user.name} (ended)", user.id)
+    )
 
 
 def _written(roles: set[Role]) -> str:

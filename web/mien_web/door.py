@@ -77,6 +77,8 @@ def _recognise() -> None:
         g.login = _login(request.cookies.get(COOKIE, ""))
         if g.login is None and _on_the_box():
             g.user = desk.read(users.demo)
+            if g.user is None and desk.read(settings.setting) == "demo":
+                g.user = desk.write(lambda db: users.make_demo(db, _now_ms()))
     except StoreError as error:
         g.store_error = error
     if g.login and not g.login.locked:
@@ -213,7 +215,7 @@ def set_up() -> Any:
         if users.set_up(db):
             return None
         if demo := users.demo(db):
-            db.execute("UPDATE users SET disabled = 1 WHERE id = ?", (demo.id,))
+            users.end_demo(db, demo)
         settings.put(db, "setting", chosen)
         user = users.add(db, _now_ms(), name, roles, hashed)
         audit.note(db, now.utc, name, "box.set-up", setting=chosen)
