@@ -21,10 +21,12 @@ from mien.clock import SystemClock
 from mien.commands.demo import portrait
 from mien.config import Store as StoreConfig
 from mien.config import default_state_dir
-from mien.control import ControlClient, ControlError
+from mien.control import ControlClient, ControlError, NoPicture
+from mien.events import Stretch
 from mien.settings import Setting
 from mien.store import Store
 from mosquitto import Mosquitto  # the helper beside this file
+from people import People
 
 pytestmark = pytest.mark.slow
 
@@ -104,11 +106,16 @@ class Subscriber:
         """Wait for a message on this topic with these values."""
 
         def found() -> Any:
-            told = [json.loads(payload) for name, payload in self._messages if name == leaf]
-            fit = (m for m in told if all(m[key] == value for key, value in wanted.items()))
+            fit = (
+                m for m in self.all(leaf) if all(m[key] == value for key, value in wanted.items())
+            )
             return next(fit, None)
 
         return wait_for(found)
+
+    def all(self, leaf: str) -> list[Any]:
+        """Every message on this topic so far."""
+        return [json.loads(payload) for name, payload in self._messages if name == leaf]
 
     def close(self) -> None:
         self._client.disconnect()
@@ -177,6 +184,84 @@ def test_a_face_becomes_a_state_an_episode_and_a_picture(
         assert wait_for(box.control.status).paused
         box.control.resume()
         wait_for(lambda: box.control.preview(-1, 5.0))
+
+
+def test_nobody_is_read_without_a_session_nor_after_consent_was_withdrawn(
+    tmp_path: Path, broker: Mosquitto, subscriber: Subscriber
+) -> None:
+    box = Box(tmp_path, broker, "clinic")
+    people = People(box.state, SystemClock())
+    client = people.client("K-17", "live", "numbers", "pictures")
+    with box.running(portrait()):
+        parts = {part.name: part for part in wait_for(box.control.status).parts}
+        assert parts["camera"].text == parts["consent"].text
+        assert parts["consent"].text == "no session is running, so the camera is off"
+        subscriber.first("state", people=0)
+        with pytest.raises(NoPicture, match="no session is running"):
+            box.control.preview(-1, 1.0)
+        with pytest.raises(NoPicture, match="no session is running"):
+            box.control.capture()
+
+        box.control.aim(60)
+        wait_for(lambda: box.control.preview(-1, 5.0))
+        assert live_view(box)["expression"] is None
+        assert box.control.status().mandate == "aim"
+
+        people.session("s-1", client)
+        box.control.refresh()
+        health = box.control.status()
+        assert (health.mandate, health.session) == ("session", "s-1")
+        subscriber.first("state", people=1)
+        with pytest.raises(ControlError, match="a session is running"):
+            box.control.aim(60)
+        taken = wait_for(box.control.capture)
+        assert taken.face[:2] == b"\xff\xd8"
+        assert len(taken.maps) == 7 * taken.side**2
+        wait_for(lambda: (live_view(box)["episode_s"] or 0) > 1.5)
+        people.withdraw(client, "pictures")
+        with pytest.raises(ControlError, match="consents to pictures"):
+            box.control.capture()
+
+        people.withdraw(client, "live")
+        box.control.refresh()
+        assert box.control.status().mandate is None
+        with pytest.raises(NoPicture):
+            box.control.preview(-1, 1.0)
+        wait_for(lambda: subscriber.all("state")[-1]["people"] == 0)
+        told = len(subscriber.all("state"))
+        time.sleep(2.5)
+        assert len(subscriber.all("state")) == told
+        assert subscriber.all("event") == [], "what was going on is not kept either"
+        assert all(health["session"] is None for health in subscriber.all("health"))
+        people.stop("s-1", 3600)
+        wait_for(lambda: people.rows("SELECT 1 FROM minutes"))
+        now = SystemClock().stamp()
+        assert box.control.erase([Stretch(now.boot_id, 0, round(now.boot_time * 1000))]) >= 1
+    assert people.rows("SELECT count(*) FROM readings") == [(0,)]
+    assert people.rows("SELECT count(*) FROM minutes") == [(0,)]
+    people.close()
+
+
+def test_a_daemon_that_starts_in_a_session_goes_on_with_it(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    box = Box(tmp_path, broker, "clinic")
+    people = People(box.state, SystemClock())
+    people.session("s-1", people.client("K-17", "live"))
+    people.close()
+    with box.running(portrait()):
+        wait_for(lambda: box.control.preview(-1, 5.0))
+        assert box.control.status().session == "s-1"
+
+
+def test_a_box_that_was_not_set_up_says_so(tmp_path: Path) -> None:
+    box = Box(tmp_path, None, None)
+    with box.running(portrait()) as process:
+        parts = {part.name: part for part in wait_for(box.control.status).parts}
+        assert parts["consent"].text == "not set up yet: open the page"
+        process.terminate()
+        said = process.communicate(timeout=20)[1]
+        assert said.count("This box was not set up yet, so it reads nobody: open its page.") == 1
 
 
 def test_it_starts_degraded_without_camera_and_broker(tmp_path: Path) -> None:
