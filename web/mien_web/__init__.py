@@ -8,9 +8,9 @@ from mien.clock import Clock, SystemClock
 from mien.config import Config, control_socket
 from mien.control import ControlClient
 from mien.database import StoreError
-from mien_web import door, guard, jobs, languages, live
+from mien_web import door, guard, jobs, languages, live, model
 
-PAGES = (live.page, jobs.page, door.page)
+PAGES = (live.page, jobs.page, door.page, model.page)
 
 
 def create_app(config: Config, clock: Clock | None = None) -> Flask:
@@ -39,7 +39,7 @@ def menu() -> list[tuple[str, str]]:
     entries = (
         ("clients.index", gettext("Clients"), {"therapist", "home"}),
         ("library.index", gettext("Library"), {"therapist"}),
-        ("model.show", gettext("Model"), {"therapist"}),
+        ("model.show", gettext("Model"), {"therapist", "administrator"}),
         ("live.show", gettext("Live view"), anybody),
         ("household.index", gettext("Box"), {"administrator"}),
     )
