@@ -115,7 +115,7 @@ def points(change: float) -> str:
 @page.app_template_filter()
 def decimal(number: float, digits: int) -> str:
     # Adding 0 makes of −0 a 0.
-    return str(formatdecimal(round(number, digits) + 0.0, "0." + "0" * digits))
+    return str(format_decimal(round(number, digits) + 0.0, "0." + "0" * digits))
 
 
 @page.context_processor
@@ -339,12 +339,12 @@ def _settings() -> Settings:
     if strength is None or not STRENGTH[0] <= strength <= STRENGTH[1]:
         abort(400, gettext(
             "The pull towards the bundle must be a number from %(low)s to %(high)s.",
-            low=formatdecimal(STRENGTH[0]), high=formatdecimal(STRENGTH[1]),
+            low=format_decimal(STRENGTH[0]), high=format_decimal(STRENGTH[1]),
         ))  # fmt: skip
     if iterations is None or not ITERATIONS[0] <= iterations <= ITERATIONS[1]:
         abort(400, gettext(
             "The iterations must be a whole number from %(low)s to %(high)s.",
-            low=formatdecimal(ITERATIONS[0]), high=formatdecimal(ITERATIONS[1]),
+            low=format_decimal(ITERATIONS[0]), high=format_decimal(ITERATIONS[1]),
         ))  # fmt: skip
     return Settings(strength, "library" in request.form, iterations)
 
