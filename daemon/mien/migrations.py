@@ -157,13 +157,14 @@ def people(db: Any) -> None:
             session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE, baseline TEXT NOT NULL,
             keyword TEXT NOT NULL, counts BLOB NOT NULL,
             PRIMARY KEY (session, baseline, keyword)) WITHOUT ROWID""",
-        # The picture library. face: JPEG of the cropped face; crop: PNG 48×48 grey.
+        # The picture library. face: JPEG of the cropped face; crop: PNG 48×48 grey. They stand
+        # last: what is behind them in a row is slow to read.
         """CREATE TABLE pictures (
             id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, dhash TEXT NOT NULL,
             client TEXT REFERENCES clients ON DELETE CASCADE, capture TEXT, source TEXT NOT NULL,
             name TEXT NOT NULL, color TEXT NOT NULL, width INTEGER NOT NULL,
-            height INTEGER NOT NULL, expression INTEGER, face BLOB NOT NULL, crop BLOB NOT NULL,
-            quality REAL, added_utc INTEGER NOT NULL)""",
+            height INTEGER NOT NULL, expression INTEGER, quality REAL, added_utc INTEGER NOT NULL,
+            face BLOB NOT NULL, crop BLOB NOT NULL)""",
         """CREATE TABLE predictions (
             picture INTEGER NOT NULL REFERENCES pictures ON DELETE CASCADE, bundle TEXT NOT NULL,
             head TEXT NOT NULL, expression INTEGER, probabilities BLOB NOT NULL,
