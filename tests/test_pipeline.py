@@ -13,6 +13,7 @@ from mien.classifier import ScriptedClassifier
 from mien.config import Config, Limits, Seat
 from mien.events import EXPRESSIONS, Episode, Expression
 from mien.faces import Face
+from mien.layer import Layer
 from mien.pipeline import Pipeline
 
 BUNDLE = Bundle(
@@ -134,3 +135,51 @@ def test_the_live_view_of_an_episode() -> None:
     assert live.expression == live.episode == "neutral"
     assert live.episode_s == pytest.approx(2.9, abs=0.1)
     assert live.facing_share == 1.0
+
+
+def test_the_camera_is_aimed_with_the_whole_picture_and_no_network() -> None:
+    left = [(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]
+    small = face(500, 300, 12)
+    pipe, finder = pipeline([face(20), small], answers=[], config=Config(seat=Seat(masked=[left])))
+    seen = pipe.aim(Frame(SHARP, 0.0, 0))
+    assert finder.shown is SHARP
+    assert seen.image is SHARP
+    assert [(r.label, r.reason, r.facing) for r in seen.readings] == [
+        (None, None, True),
+        (None, "too small", True),
+    ]
+    assert seen.readings[0].quality > 0.5 > seen.readings[1].quality
+    live = pipe.live(seen)
+    assert (live.expression, live.valence, live.facing_share, live.episode) == (None,) * 4
+
+
+def test_the_seat_can_be_moved_while_it_runs() -> None:
+    right = [(0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0)]
+    pipe, finder = pipeline([])
+    pipe.see(Frame(SHARP, 0.0, 0))
+    assert finder.shown is SHARP
+    pipe.sit(Seat(client=right, far=True))
+    pipe.see(Frame(SHARP, 0.1, 1))
+    assert not finder.shown[:, :310].any()
+    assert finder.far
+
+
+def test_a_personal_layer_answers_in_place_of_the_networks_own() -> None:
+    pipe, _ = pipeline([face()])
+    bias = np.zeros(7, np.float32)
+    bias[EXPRESSIONS.index("disgust")] = 2
+    pipe.layer = Layer(np.zeros((1, 7), np.float32), bias)
+    (reading,) = pipe.see(Frame(SHARP, 0.0, 0)).readings
+    assert reading.label == "disgust"
+    assert reading.confidence == pytest.approx(np.exp(2) / (np.exp(2) + 6), abs=1e-3)
+    pipe.layer = None
+    assert pipe.see(Frame(SHARP, 0.1, 1)).readings[0].label == "neutral"
+
+
+def test_the_end_forgets_everything() -> None:
+    pipe, _ = pipeline([face()])
+    for index in range(45):
+        before = pipe.see(Frame(SHARP, index / 15, index))
+    assert [episode.expression for episode in pipe.end()] == ["neutral"]
+    live = pipe.live(before)
+    assert (live.expression, live.facing_share, live.episode) == (None, None, None)

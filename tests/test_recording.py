@@ -13,7 +13,7 @@ import samples
 from mien import config
 from mien.camera import Frame
 from mien.clock import ManualClock
-from mien.events import Episode
+from mien.events import Episode, Stretch
 from mien.pipeline import Seen
 from mien.recording import PENDING, Recording, Row
 from mien.store import EpisodeRow, SecondReading, Store, StoreError
@@ -154,3 +154,28 @@ def test_while_the_disk_stays_full_old_readings_go_and_episodes_stay() -> None:
     assert len(store.rows) == PENDING
     assert isinstance(store.rows[0], EpisodeRow)
     assert store.rows[1].stamp.boot_time == 101.0  # type: ignore[union-attr]
+
+
+def test_what_is_erased_is_gone_from_memory_too(store: Store) -> None:
+    bench = Bench(store)
+    for second in range(8):
+        bench.see(float(second), ended=[EPISODE] if second == 5 else [])
+    boot = bench.clock.boot_id
+    assert bench.recording.erase([Stretch(boot, 2000, 5000), Stretch("another", 0, 9000)]) == 0
+    bench.write()
+    utc = bench.clock.offset
+    assert [row.stamp.boot_time for row in store.readings(utc, utc + 60)] == [0, 1, 5, 6, 7]
+    assert store.episodes(utc, utc + 60) == []
+    assert bench.recording.erase([Stretch(boot, 0, 6000)]) == 3
+    store.close()
+
+
+def test_what_comes_after_an_erasure_is_kept(store: Store) -> None:
+    bench = Bench(store)
+    bench.see(1.0)
+    bench.recording.erase([Stretch(bench.clock.boot_id, 0, 1 << 62)])
+    bench.see(2.0)
+    bench.write()
+    utc = bench.clock.offset
+    assert [row.stamp.boot_time for row in store.readings(utc, utc + 60)] == [2.0]
+    store.close()

@@ -77,7 +77,7 @@ class Recording:
         with self._writing:  # what is being written now is erased in the store
             for stretch in stretches:
                 # Not beyond now: what is read later, with a new consent, is none of it.
-                end = min(stretch.to_ms, round(now.boot_time * 1000))
+                end = min(stretch.to_ms, round(now.boot_time * 1000) + 1)
                 if stretch.boot == now.boot_id:
                     self._erased.append((now.boot_time, replace(stretch, to_ms=end)))
         return self._store.erase(stretches, beat)
