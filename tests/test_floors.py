@@ -13,6 +13,7 @@ GROUND = [
     "agreement",
     "shares",
     "captures",
+    "sessions",
     "timeline",
     "events",
     "config",
