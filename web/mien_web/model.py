@@ -92,6 +92,9 @@ def measured_confusion() -> tuple[Confusion | None, bool]:
         return None, False
 
 
+page.add_app_template_global(labels.name, "expression_name")
+
+
 @page.app_template_filter()
 def percent(share: float | None, digits: int = 0) -> str:
     """A share, 0–1, as `66 %` in the visitor's way of writing numbers."""
@@ -120,7 +123,7 @@ def decimal(number: float, digits: int) -> str:
 
 @page.context_processor
 def _words() -> dict[str, Any]:
-    return {"expressions": range(len(EXPRESSIONS)), "label": labels.name, "title": _title}
+    return {"expressions": range(len(EXPRESSIONS)), "title": _title}
 
 
 def _chosen() -> Chosen:
