@@ -35,14 +35,27 @@ def note(db: Any, utc: float, user: str, action: str, subject: str = "", **detai
     )
 
 
-def entries(db: Any, before: int | None = None, limit: int = 100) -> list[Entry]:
-    """The newest entries first, those with an id under `before`."""
+def entries(
+    db: Any, before: int | None = None, limit: int = 100, action: str | None = None
+) -> list[Entry]:
+    """The newest entries first, those with an id under `before`; of one action, or all."""
     rows = db.execute(
-        "SELECT id, utc, user, action, subject, detail, hash FROM audit WHERE id < ? "
-        "ORDER BY id DESC LIMIT ?",
-        (before if before is not None else 1 << 62, limit),
+        "SELECT id, utc, user, action, subject, detail, hash FROM audit "
+        "WHERE id < ? AND (? IS NULL OR action = ?) ORDER BY id DESC LIMIT ?",
+        (before if before is not None else 1 << 62, action, action, limit),
     )
     return [Entry(*row) for row in rows]
+
+
+def actions(db: Any) -> list[str]:
+    """Every action that occurs, by name."""
+    rows = db.execute("SELECT DISTINCT action FROM audit ORDER BY action")
+    return [action for (action,) in rows]
+
+
+def every(db: Any) -> list[Entry]:
+    """All entries, oldest first, for a file."""
+    return list(_all(db))
 
 
 def broken(db: Any) -> int | None:

@@ -12,6 +12,7 @@ from mien.events import MienError
 
 Role = Literal["therapist", "administrator", "home"]
 ROLES: tuple[Role, ...] = get_args(Role)
+Theme = Literal["light", "dark", "night"]
 
 DEMO = "!"
 """In place of a hash: the user of the demo, who has no passphrase and never signs in."""
@@ -258,3 +259,12 @@ def end_login(db: Any, key: str) -> None:
 def end_logins(db: Any, user: int, but: str = "") -> int:
     """All of a user, but one; how many."""
     return int(db.execute("DELETE FROM logins WHERE user = ? AND id <> ?", (user, but)).rowcount)
+
+
+def logins(db: Any, utc_ms: int) -> dict[int, int]:
+    """How many browsers each user is signed in on."""
+    rows = db.execute(
+        "SELECT user, count(*) FROM logins WHERE created_utc BETWEEN ? AND ? GROUP BY user",
+        (utc_ms - ENDS_MS, utc_ms + _GRACE_MS),
+    )
+    return dict(rows.fetchall())

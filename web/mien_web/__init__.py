@@ -8,9 +8,9 @@ from mien.clock import Clock, SystemClock
 from mien.config import Config, control_socket
 from mien.control import ControlClient
 from mien.database import StoreError
-from mien_web import door, guard, jobs, languages, live, model
+from mien_web import clients, door, guard, household, jobs, languages, live, me, model
 
-PAGES = (live.page, jobs.page, door.page, model.page)
+PAGES = (live.page, jobs.page, door.page, clients.page, model.page, household.page, me.page)
 
 
 def create_app(config: Config, clock: Clock | None = None) -> Flask:

@@ -54,7 +54,7 @@ def needs(blueprint: Blueprint, *roles: Role, but: Collection[str] = ()) -> None
         if g.user is None:
             return _turn_away()
         if g.login and g.login.once and request.endpoint not in _CHOOSING:
-            return redirect(url_for("household.me"))
+            return redirect(url_for("me.show"))
         if roles and not g.user.roles.intersection(roles):
             abort(403, gettext("Your roles do not open this page. An administrator can add one."))
         return None
@@ -62,7 +62,7 @@ def needs(blueprint: Blueprint, *roles: Role, but: Collection[str] = ()) -> None
     blueprint.before_request(check)
 
 
-_CHOOSING = {"household.me", "household.change_passphrase"}
+_CHOOSING = {"me.show", "me.change_passphrase"}
 
 
 # ── who asks ─────────────────────────────────────────────────────────────────────────────────────
@@ -144,7 +144,7 @@ def _turn_away() -> Response:
         return answer
     if place == "door.welcome":
         return redirect(url_for(place), 303)
-    wanted = request.full_path.rstrip("?") if request.method == "GET" else _referrer()
+    wanted = request.full_path.rstrip("?") if request.method == "GET" else referrer()
     return redirect(url_for(place, next=wanted), 303)
 
 
@@ -155,9 +155,13 @@ def _by_script() -> bool:
     return request.is_json or "Mien-Token" in request.headers or request.path.startswith("/api/")
 
 
-def _referrer() -> str | None:
+def referrer() -> str | None:
+    """The page of this box on which a form was sent, if it is one that can be opened again."""
     parts = urlsplit(request.referrer or "")
-    return parts.path if parts.netloc == request.host else None
+    opens = current_app.create_url_adapter(request)
+    if parts.netloc != request.host or not (opens and opens.test(parts.path, "GET")):
+        return None
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def next_page(user: User) -> str:
@@ -192,7 +196,7 @@ def set_up() -> Any:
         return redirect(url_for("door.login"), 303)
     doors = (attempts.door("code", "first run"), _address())
     if wait := desk.write(lambda db: attempts.begin(db, _now_ms(), *doors)):
-        return _wait(render_template("door/welcome.html", problems={"code": waiting(wait)}), wait)
+        return refused(render_template("door/welcome.html", problems={"code": waiting(wait)}), wait)
     if not firstrun.fits(desk.config().state_dir, request.form.get("code", "")):
         wrong = gettext("This is not the code. It stands in the log of the box.")
         return render_template("door/welcome.html", problems={"code": wrong}), 403
@@ -225,9 +229,13 @@ def set_up() -> Any:
     if user is None:
         return redirect(url_for("door.login"), 303)
     firstrun.used(desk.config().state_dir)
+    tell_daemon()
+    return _let_in(user, name, url_for("live.show"))
+
+
+def tell_daemon() -> None:
     with suppress(ControlError):  # it looks by itself within a second
         desk.control().refresh()
-    return _let_in(user, name, url_for("live.show"))
 
 
 def name_hint() -> str:
@@ -270,13 +278,13 @@ def login() -> Any:
 @page.post("/login")
 def sign_in() -> Any:
     name, said = request.form.get("name", ""), request.form.get("passphrase", "")
-    found, problem, wait = _try(name, said)
+    found, problem, wait = check(name, said)
     if found is None:
-        return _wait(render_template("door/login.html", problem=problem), wait)
+        return refused(render_template("door/login.html", problem=problem), wait)
     return _let_in(found.id, found.name, next_page(found))
 
 
-def _try(name: str, said: str) -> tuple[User | None, str, int]:
+def check(name: str, said: str) -> tuple[User | None, str, int]:
     """The user whose passphrase this is; or the sentence why not, and the milliseconds to wait."""
     name = users.name_of(name) or ""
     doors = (attempts.door("user", name), _address())
@@ -340,7 +348,8 @@ def waiting(ms: int) -> str:
     return str(said)
 
 
-def _wait(body: str, ms: int) -> tuple[str, int, dict[str, str]]:
+def refused(body: str, ms: int) -> tuple[str, int, dict[str, str]]:
+    """A page that says why not, with the milliseconds to wait, if any."""
     return (body, 429, {"Retry-After": str(-(-ms // 1000))}) if ms else (body, 401, {})
 
 
@@ -366,7 +375,7 @@ def lock_now() -> Response:
     if g.login is None:
         return redirect(url_for("door.login"), 303)
     desk.write(lambda db: users.lock(db, g.login.id))
-    return redirect(url_for("door.lock", next=_referrer()), 303)
+    return redirect(url_for("door.lock", next=referrer()), 303)
 
 
 @page.post("/lock")
@@ -379,9 +388,9 @@ def unlock() -> Any:
         return redirect(next_page(login.user), 303)
     account = desk.read(lambda db: users.account(db, login.user.id))
     if account is None or account.pin is None:
-        found, problem, wait = _try(login.user.name, request.form.get("passphrase", ""))
+        found, problem, wait = check(login.user.name, request.form.get("passphrase", ""))
         if found is None:
-            return _wait(_lock_screen(problem), wait)
+            return refused(_lock_screen(problem), wait)
         desk.write(lambda db: users.unlock(db, login.id, _now_ms()))
         return redirect(next_page(login.user), 303)
     if desk.write(lambda db: users.try_pin(db, login.id)) and passphrase.fits(
