@@ -8,9 +8,35 @@ from mien.clock import Clock, SystemClock
 from mien.config import Config, control_socket
 from mien.control import ControlClient
 from mien.database import StoreError
-from mien_web import clients, door, guard, household, jobs, languages, live, me, model
+from mien_web import (
+    clients,
+    door,
+    exports,
+    guard,
+    household,
+    jobs,
+    labelling,
+    languages,
+    live,
+    map,
+    me,
+    model,
+    predictions,
+)
 
-PAGES = (live.page, jobs.page, door.page, clients.page, model.page, household.page, me.page)
+PAGES = (
+    live.page,
+    exports.page,
+    jobs.page,
+    door.page,
+    clients.page,
+    model.page,
+    predictions.page,
+    household.page,
+    me.page,
+    labelling.page,
+    map.page,
+)
 
 
 def create_app(config: Config, clock: Clock | None = None) -> Flask:

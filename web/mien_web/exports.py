@@ -1,0 +1,332 @@
+"""What may leave the box about a client, and the list of what did: each goes into the audit log."""
+
+import csv
+import io
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time, timedelta
+from functools import partial
+from typing import Any
+
+import msgspec
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    flash,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
+from flask_babel import gettext
+from werkzeug.wrappers import Response as Answer
+
+from mien import audit, captures, clients, dossier, sessions, timeline
+from mien.clients import Client
+from mien.events import EXPRESSIONS
+from mien.sessions import Session
+from mien_web import desk, door, elan, languages, pdf, words
+from mien_web.elan import Annotation
+from mien_web.record import document, header, row
+
+page = Blueprint("exports", __name__)
+door.needs(page, "therapist")
+
+Period = tuple[float, float]
+"""Seconds of UTC, from ≤ t < to."""
+
+
+@page.get("/clients/<client>/exports")
+def index(client: str) -> str:
+    found = _client(client)
+    held = desk.read(lambda db: sessions.of_client(db, found.id))
+    today = desk.clock().stamp().utc
+    return render_template(
+        "exports/index.html",
+        client=found,
+        sessions=[session for session in held if session.length_ms],
+        first=_iso_day(min((s.utc / 1000 for s in held), default=today)),
+        last=_iso_day(today),
+        columns=dossier.COLUMNS,
+    )
+
+
+@page.post("/clients/<client>/exports/record.<any(pdf, csv):form>")
+def record(client: str, form: str) -> Answer:
+    """Dates, topics and counts; no pictures, no notes."""
+    found, period = _client(client), _period()
+    held = _sessions(found, period)
+    lines = [desk.read(partial(dossier.line, session=session)) for session in held]
+    if form == "csv":
+        body = _csv(header(), map(row, lines)).encode("utf-8-sig")
+        kind = "text/csv; charset=utf-8"
+    else:
+        try:
+            body = pdf.render(document(found.code, _days(period), lines))
+        except pdf.PdfError as error:
+            flash(words.sentence(str(error)), "error")
+            return redirect(url_for("exports.index", client=found.id), 303)
+        kind = "application/pdf"
+    _noted(found, f"export.record.{form}", period, sessions=len(lines))
+    return _file(body, kind, f"{_name(found)}-record.{form}")
+
+
+@page.post("/clients/<client>/exports/notes.txt")
+def notes(client: str) -> Answer:
+    """The therapist's own notes, apart from everything else."""
+    found, period = _client(client), _period()
+    text = [gettext("Notes on %(code)s – private", code=found.code)]
+    count = 0
+    for session in _sessions(found, period):
+        written = desk.read(partial(sessions.notes, session=session.id))
+        if written:
+            text += ["", languages.moment(session.utc)]
+            text += [f"{_clock(note.at_ms)}  {note.text}" for note in written]
+            count += len(written)
+    _noted(found, "export.notes", period, notes=count)
+    body = "\n".join(text) + "\n"
+    return _file(body.encode(), "text/plain; charset=utf-8", f"{_name(found)}-notes.txt")
+
+
+@page.post("/clients/<client>/exports/seconds.csv")
+def seconds(client: str) -> Answer:
+    """The research table, one row a second, sent as it is read."""
+    found, period = _client(client), _period()
+    held = _sessions(found, period)
+    _noted(found, "export.seconds", period, sessions=len(held))
+    # Numbers of sessions count from the first there is, so that they mean the same in each export.
+    numbers = {s.id: n for n, s in enumerate(_sessions(found, (0.0, float("inf"))), 1)}
+
+    def table() -> Iterator[str]:
+        yield "\ufeff" + _csv(dossier.COLUMNS, [])
+        for session in held:
+            yield _seconds(found, numbers, session)
+
+    return _file(
+        stream_with_context(table()), "text/csv; charset=utf-8", f"{_name(found)}-seconds.csv"
+    )
+
+
+@page.post("/clients/<client>/exports/everything.zip")
+def everything(client: str) -> Answer:
+    """Complete data of one client: what a person may ask for (GDPR, articles 15 and 20)."""
+    found = _client(client)
+    with_notes = "notes" in request.form
+    told = desk.read(lambda db: dossier.everything(db, found.id, notes=with_notes))
+    # Closed, and so gone, with the answer. It has no name on the disk at any time.
+    folder = tempfile.TemporaryFile()  # noqa: SIM115
+    pictures = 0
+    with zipfile.ZipFile(folder, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("README.txt", _readme(found, with_notes))
+        archive.writestr("client.json", msgspec.json.format(msgspec.json.encode(told), indent=2))
+        held = _sessions(found, (0.0, float("inf")))
+        numbers = {session.id: number for number, session in enumerate(held, 1)}
+        with archive.open("seconds.csv", "w") as file:
+            file.write(("\ufeff" + _csv(dossier.COLUMNS, [])).encode())
+            for session in held:
+                file.write(_seconds(found, numbers, session).encode())
+        for session in told["sessions"]:
+            for capture in session["captures"]:
+                pictures += _pictures(archive, f"captures/{capture['id']}", capture["id"])
+        for picture in told["library_pictures"]:
+            pictures += _pictures(archive, f"library/{picture['id']}", picture["id"])
+    _noted(
+        found, "export.everything", None, sessions=len(held), pictures=pictures, notes=with_notes
+    )
+    size = folder.tell()
+    folder.seek(0)
+    answer = _file(folder, "application/zip", f"{_name(found)}-everything.zip")
+    answer.content_length = size
+    answer.call_on_close(folder.close)
+    return answer
+
+
+@page.post("/sessions/<session>/exports/elan.eaf")
+def eaf(session: str) -> Answer:
+    """A session with one tier for what was seen and one for each topic, for ELAN."""
+    held = desk.read(lambda db: sessions.find(db, session, desk.user().id))
+    if held is None:
+        abort(404)
+    found = _client(held.client)
+    with_notes = "notes" in request.form
+    body = elan.eaf(desk.read(lambda db: _tiers(db, held, with_notes)), f"Mien, {found.code}")
+    _noted(found, "export.elan", None, session=held.id, notes=with_notes)
+    return _file(body, "application/xml", f"{_name(found)}-{_iso_day(held.utc / 1000)}.eaf")
+
+
+def _client(id: str) -> Client:
+    found = desk.read(lambda db: clients.find(db, id, desk.user().id))
+    if found is None:
+        abort(404)
+    return found
+
+
+def _period() -> Period:
+    """From the form's two dates, the last one included, in the box's time zone."""
+    try:
+        first = date.fromisoformat(request.form.get("from", ""))
+        last = date.fromisoformat(request.form.get("to", "")) + timedelta(days=1)
+        since, until = _midnight(first), _midnight(last)
+    except (ValueError, OverflowError):
+        abort(400, gettext("Give both days of the period as dates, such as 2026-11-20."))
+    if since >= until:
+        abort(400, gettext("The period ends before it begins. Swap the two days."))
+    return since, until
+
+
+def _midnight(day: date) -> float:
+    return datetime.combine(day, time()).astimezone().timestamp()
+
+
+def _days(period: Period) -> str:
+    first, last = round(period[0] * 1000), round(period[1] * 1000) - 1
+    return f"{languages.day(first)} – {languages.day(last)}"
+
+
+def _iso_day(utc: float) -> str:
+    return datetime.fromtimestamp(utc).astimezone().date().isoformat()
+
+
+def _sessions(client: Client, period: Period) -> list[Session]:
+    return desk.read(lambda db: dossier.between(db, client.id, *period))
+
+
+def _seconds(client: Client, numbers: dict[str, int], session: Session) -> str:
+    """The rows of one session, as CSV."""
+    number = numbers[session.id]
+    return _csv(
+        None, desk.read(lambda db: list(dossier.research(db, client.code, number, session)))
+    )
+
+
+def _pictures(archive: zipfile.ZipFile, name: str, id: str | int) -> int:
+    """Put a capture's two pictures, or those of a picture of the library, into the archive."""
+    face, crop = desk.read(partial(dossier.pictures, id=id))
+    archive.writestr(f"{name}-face.jpg", face)
+    archive.writestr(f"{name}-crop.png", crop)
+    return 1
+
+
+def _noted(client: Client, action: str, period: Period | None, **detail: object) -> None:
+    if period:
+        detail["days"] = f"{_iso_day(period[0])} – {_iso_day(period[1] - 1)}"
+    user = desk.user().name
+    desk.write(lambda db: audit.note(db, desk.now().utc, user, action, client.code, **detail))
+
+
+# ── files ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _file(body: Any, kind: str, name: str) -> Response:
+    answer = Response(body, mimetype=kind.split(";")[0])
+    answer.headers["Content-Type"] = kind
+    answer.headers.set("Content-Disposition", "attachment", filename=name)
+    return answer
+
+
+def _name(client: Client) -> str:
+    """The code name as the beginning of a file's name."""
+    kept = "".join(c if c.isalnum() or c in "-_" else "-" for c in client.code)
+    return f"mien-{kept}"
+
+
+def _csv(header: Iterable[str] | None, rows: Iterable[Iterable[str]]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file)
+    if header is not None:
+        writer.writerow(header)
+    writer.writerows([_tame(cell) for cell in row] for row in rows)
+    return file.getvalue()
+
+
+def _tame(cell: str) -> str:
+    """A spreadsheet takes a text that begins like a formula for one
+    (https://owasp.org/www-community/attacks/CSV_Injection)."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+# ── a session for ELAN ───────────────────────────────────────────────────────────────────────────
+
+
+def _tiers(db: Any, session: Session, with_notes: bool) -> dict[str, list[Annotation]]:
+    length = session.length_ms or session.active_ms
+    out = timeline.merged(sessions.exclusions(db, session.id), length)
+    seen = timeline.kept(timeline.seconds(db, session), sessions.exclusions(db, session.id))
+    looks = [
+        (
+            second.at_ms,
+            EXPRESSIONS[second.expression]
+            if second.expression is not None
+            else f"cannot tell: {second.reason}"
+            if second.reason
+            else None,
+        )
+        for second in seen
+    ]
+    turned = [
+        (s.at_ms, None if s.facing is None else "facing" if s.facing else "turned away")
+        for s in seen
+    ]
+    tiers = {
+        "Expression looks like": list(elan.runs(looks)),
+        "Attention": list(elan.runs(turned)),
+        "Excluded": [Annotation(since, to, "excluded") for since, to in out],
+        "Captures": [],
+    }
+    for capture in captures.of_session(db, session.id):
+        label = captures.label(capture)
+        value = "cannot tell" if label is None else EXPRESSIONS[label]
+        _add(tiers["Captures"], Annotation(capture.at_ms, capture.at_ms + 1000, value))
+    for tag in sorted(sessions.tags(db, session.id), key=lambda tag: tag.from_ms):
+        tier = tiers.setdefault(f"Topic: {tag.text}", [])
+        end = length if tag.to_ms is None else tag.to_ms
+        _add(tier, Annotation(tag.from_ms, max(end, tag.from_ms + 1000), tag.text))
+    if with_notes:
+        tier = tiers.setdefault("Notes (private)", [])
+        for note in sorted(sessions.notes(db, session.id), key=lambda note: note.at_ms):
+            _add(tier, Annotation(note.at_ms, note.at_ms + 1000, note.text))
+    return tiers
+
+
+def _add(tier: list[Annotation], annotation: Annotation) -> None:
+    """At the end of a tier, in which ELAN allows no two at the same time."""
+    if tier and tier[-1].to_ms > annotation.from_ms:
+        before = tier.pop()
+        if annotation.from_ms - before.from_ms > 0:
+            tier.append(before._replace(to_ms=annotation.from_ms))
+        else:
+            annotation = Annotation(
+                before.from_ms,
+                max(before.to_ms, annotation.to_ms),
+                before.value
+                if before.value == annotation.value
+                else f"{before.value} / {annotation.value}",
+            )
+    tier.append(annotation)
+
+
+def _clock(ms: int) -> str:
+    minutes, rest = divmod(ms // 1000, 60)
+    return f"{minutes:02}:{rest:02}"
+
+
+def _readme(client: Client, with_notes: bool) -> str:
+    lines = [
+        gettext("Everything this Mien box keeps about %(code)s", code=client.code),
+        gettext("Made on %(day)s.", day=languages.moment(round(desk.now().utc * 1000))),
+        "",
+        gettext("client.json: consents, notices, sessions, topics, captures, corrections."),
+        gettext("seconds.csv: one row a second; the columns are named in the handbook."),
+        gettext("captures/: the pictures somebody pressed “capture” for, as JPEG and as the"),
+        gettext("48×48 grey picture that the program read."),
+        gettext("library/: pictures of this person in the box's picture library."),
+        gettext("The therapist's notes are inside, in client.json.")
+        if with_notes
+        else gettext("The therapist's notes are not inside."),
+        "",
+        gettext("A face is not a feeling: labels say what an expression looked like."),
+    ]
+    return "\r\n".join(lines) + "\r\n"
