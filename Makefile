@@ -4,6 +4,7 @@
 #   make check   ruff, mypy and the fast tests, before each commit
 #   make bench   what is fast and what it costs, as a table and bench/results.json
 #   make founding DATA=fer_dev.npz  the founding documents' experiments again, short, into docs/founding.md
+#   make translations  the page's sentences into messages.po, and what is translated there compiled
 #   make workshop  set up what trains and quantises a network, in a virtual environment of its own
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 WORKSHOP ?= $(VENV)-convert
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev workshop run test check bench founding format clean
+.PHONY: help setup setup-dev workshop run test check bench founding translations format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -73,6 +74,15 @@ bench: setup-dev
 DATA ?= fer_dev.npz
 founding: workshop
 	@$(WORKSHOP)/bin/python -m bench.founding --data "$(DATA)" --out build/founding --write docs/founding.md
+
+WEB := web/mien_web
+translations: setup-dev
+	@$(BIN)/pybabel -q extract -F $(WEB)/translations/babel.cfg -k lazy_gettext --no-location \
+		--omit-header -o $(WEB)/translations/messages.pot $(WEB)
+	@$(BIN)/pybabel -q update -i $(WEB)/translations/messages.pot -d $(WEB)/translations \
+		--no-fuzzy-matching --ignore-obsolete
+	@rm $(WEB)/translations/messages.pot
+	@$(BIN)/pybabel -q compile -d $(WEB)/translations
 
 format: setup-dev
 	@$(BIN)/ruff format .

@@ -1,0 +1,71 @@
+"""German says all that English says, and says it of the same things."""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog, Message
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+import mien_web
+
+PAGE = Path(mien_web.__file__).parent
+FOLDER = PAGE / "translations" / "de" / "LC_MESSAGES"
+METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
+OPTIONS = {"templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true"}}
+KEYWORDS = {"_": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2)}
+
+Key = str | tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def german() -> Catalog:
+    with (FOLDER / "messages.po").open("rb") as file:
+        return read_po(file, locale="de")
+
+
+@pytest.fixture(scope="module")
+def said() -> set[Key]:
+    """Every sentence that a template or the page's code has translated."""
+    found = extract_from_dir(PAGE, METHODS, OPTIONS, keywords=KEYWORDS)  # type: ignore[arg-type]
+    return {key if isinstance(key, str) else tuple(key) for _, _, key, _, _ in found}
+
+
+def messages(catalog: Catalog) -> Iterator[Message]:
+    return (message for message in catalog if message.id)
+
+
+def key(message: Message) -> Key:
+    return message.id if isinstance(message.id, str) else tuple(message.id)
+
+
+def texts(value: object) -> list[str]:
+    return [value] if isinstance(value, str) else [str(text) for text in value or ()]  # type: ignore[attr-defined]
+
+
+def test_every_sentence_is_there_and_none_too_many(german: Catalog, said: set[Key]) -> None:
+    held = {key(message) for message in messages(german)}
+    assert not said - held, "run: make translations, then fill in messages.po"
+    assert not held - said, "run: make translations"
+
+
+def test_every_sentence_is_translated(german: Catalog) -> None:
+    empty = [m.id for m in messages(german) if not all(texts(m.string)) or m.fuzzy]
+    assert not empty
+
+
+def test_placeholders_stay(german: Catalog) -> None:
+    for message in messages(german):
+        wanted = set(re.findall(r"%\(\w+\)s|\{\w+\}", texts(message.id)[-1]))
+        for text in texts(message.string)[-1:]:
+            assert set(re.findall(r"%\(\w+\)s|\{\w+\}", text)) == wanted, message.id
+
+
+def test_the_compiled_file_is_of_this_text(german: Catalog) -> None:
+    compiled = io.BytesIO()
+    write_mo(compiled, german)
+    assert (FOLDER / "messages.mo").read_bytes() == compiled.getvalue(), "run: make translations"
