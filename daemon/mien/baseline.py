@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from mien.events import EXPRESSIONS
+from mien.sessions import Session
 from mien.timeline import Second
 
 REFERENCE = (-4.62, -5.72, -5.43, -4.23, -3.10, -5.38, -0.59)
@@ -30,10 +31,8 @@ _LOGS = [math.log(max(value, _FLOOR) / 255) for value in range(256)]
 
 
 class Baseline(Struct, frozen=True):
-    """A recording of a neutral face. Only sessions read with the same `bundle` can use it.
-
-    `mean` is the mean ln p of each of the `EXPRESSIONS`; `utc` in milliseconds.
-    """
+    """A recording of a neutral face. Only sessions read by the same `network` can use it, which
+    `bundle` names. `mean` is the mean ln p of each of the `EXPRESSIONS`; `utc` in milliseconds."""
 
     id: str
     client: str
@@ -77,6 +76,11 @@ class Corrector:
     def _decide(self, weights: list[float]) -> int | None:
         most = max(weights)
         return weights.index(most) if most >= self._threshold * sum(weights) else None
+
+
+def network(session: Session) -> str:
+    """What read a session: the name of its bundle, and after a slash its personal head."""
+    return "/".join(name for name in (session.bundle, session.head) if name)
 
 
 def readable(second: Second) -> bool:
