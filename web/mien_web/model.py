@@ -32,7 +32,7 @@ ITERATIONS = (10, 5000)
 @page.get("/model")
 def show() -> str:
     """The card of the bundle that reads from the next start of the service on."""
-    chosen = _chosen()
+    chosen = at_work()
     confusion, of_answer = card.measured(chosen.bundle)
     store = Bundles(desk.config().state_dir)
     return render_template(
@@ -123,10 +123,11 @@ def decimal(number: float, digits: int) -> str:
 
 @page.context_processor
 def _words() -> dict[str, Any]:
-    return {"expressions": range(len(EXPRESSIONS)), "title": _title}
+    return {"expressions": range(len(EXPRESSIONS)), "emotions": EXPRESSIONS, "title": _title}
 
 
-def _chosen() -> Chosen:
+def at_work() -> Chosen:
+    """The bundle that reads from the next start of the service on."""
     try:
         return bundles.open_bundle(desk.config())
     except BundleError as error:
@@ -188,7 +189,7 @@ def _administrators_only() -> None:
 @page.get("/clients/<client>/head", endpoint="heads")
 def heads_of(client: str) -> str:
     """What a client's head can be fitted to, and the heads there are."""
-    found, chosen = _client(client), _chosen()
+    found, chosen = _client(client), at_work()
     consented = desk.read(lambda db: clients.valid(db, found.id, "training"))
     corrected = desk.read(lambda db: heads.corrected(db, found.id))
     return render_template(
@@ -210,7 +211,7 @@ def heads_of(client: str) -> str:
 @page.post("/clients/<client>/head")
 def fit(client: str) -> Answer:
     """Begin to fit a head."""
-    found, chosen = _client(client), _chosen()
+    found, chosen = _client(client), at_work()
     settings = _settings()
     if not desk.read(lambda db: clients.valid(db, found.id, "training")):
         abort(409, gettext("Without the client's consent to training nothing is fitted."))
@@ -239,7 +240,7 @@ def keep(client: str, act: str) -> Answer:
     if head is None and (id or act == "erase"):
         abort(404, gettext("This head is not there any more."))
     if act == "activate" and head:
-        if head.bundle != (name := _chosen().bundle.name):
+        if head.bundle != (name := at_work().bundle.name):
             abort(409, gettext(
                 "This head was made for the bundle %(old)s, and %(new)s is at work. Fit it again.",
                 old=head.bundle, new=name,
