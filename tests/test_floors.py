@@ -13,6 +13,7 @@ GROUND = [
     "agreement",
     "shares",
     "captures",
+    "edits",
     "sessions",
     "timeline",
     "events",

@@ -101,6 +101,12 @@ def of_owner(db: Any, owner: int) -> list[Capture]:
     return [_capture(row) for row in rows]
 
 
+def count(db: Any, session: str) -> int:
+    """How many captures a session has, by its id."""
+    query = "SELECT count(*) FROM captures WHERE session = ? AND NOT deleted"
+    return int(db.execute(query, (session,)).fetchone()[0])
+
+
 def find(db: Any, id: str, owner: int) -> Capture | None:
     """A capture of one of this user's clients, deleted or not."""
     row = db.execute(

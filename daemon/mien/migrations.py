@@ -135,9 +135,9 @@ def people(db: Any) -> None:
         # embedding: f32 each; maps: 7 class-activation maps u8 of `side`×`side`.
         """CREATE TABLE captures (
             id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions ON DELETE CASCADE,
-            at_ms INTEGER NOT NULL, face BLOB NOT NULL, crop BLOB NOT NULL, expression INTEGER,
-            reason TEXT, probabilities BLOB NOT NULL, embedding BLOB, maps BLOB, side INTEGER,
-            bundle TEXT NOT NULL, quality REAL, deleted INTEGER NOT NULL DEFAULT 0)""",
+            at_ms INTEGER NOT NULL, expression INTEGER, reason TEXT, probabilities BLOB NOT NULL,
+            side INTEGER, bundle TEXT NOT NULL, quality REAL, deleted INTEGER NOT NULL DEFAULT 0,
+            embedding BLOB, maps BLOB, crop BLOB NOT NULL, face BLOB NOT NULL)""",
         # The newest of a capture counts; no label: a person could not tell either. blind: said
         # without having seen what the network said.
         """CREATE TABLE corrections (

@@ -38,3 +38,13 @@ def name(place: int | None) -> str:
 def why(reason: Reason | str | None) -> str:
     """A reason in words."""
     return str(next((word for known, word in WHY.items() if known == reason), SETTLING))
+
+
+def names() -> dict[str, str]:
+    """Every expression, for a script in the browser."""
+    return {name: str(word) for name, word in NAMES.items()}
+
+
+def reasons() -> list[str]:
+    """Every reason in the order of `events.Reason`, for a script in the browser."""
+    return [str(word) for word in WHY.values()]
