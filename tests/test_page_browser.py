@@ -23,9 +23,12 @@ from playwright.sync_api import (
 )
 
 import samples
+from mien.clock import SystemClock
+from mien.config import Store as StoreConfig
 from mien.control import ControlServer, ScriptedDaemon
 from mien.events import EXPRESSIONS, Live, Part, Turn
 from mien.preview import jpeg
+from mien.store import Store
 from samples import HEALTH, PROBABILITIES
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -104,6 +107,9 @@ def box(tmp_path: Path) -> Iterator[Box]:
 
 @pytest.fixture
 def address(tmp_path: Path, box: Box) -> Iterator[str]:
+    store = Store.open(tmp_path, SystemClock(), StoreConfig())
+    store.set_up("demo")  # asks for no log-in
+    store.close()
     (tmp_path / "mien.toml").write_text(f'[box]\nstate_dir = "{tmp_path}"\n')
     environment = {k: v for k, v in os.environ.items() if k != "RUNTIME_DIRECTORY"}
     command = [sys.executable, "-m", "mien_web", "--config", str(tmp_path / "mien.toml")]
@@ -287,7 +293,7 @@ def test_a_camera_that_goes(visit: Visit, box: Box) -> None:
     box.daemon.no_camera = "no camera was found; plug one in"
     expect(page.locator("#title")).to_have_text("No picture from the camera")
     expect(page.locator("#advice")).to_have_text("No camera was found; plug one in.")
-    expect(page.locator("summary")).to_have_text("1 thing needs attention")
+    expect(page.locator("#health summary")).to_have_text("1 thing needs attention")
     expect(page.get_by_text("Plug one in.", exact=True)).to_be_visible()
 
 
@@ -323,6 +329,7 @@ def test_it_fits_and_can_be_touched(
     assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
     if size is TABLET:  # everything at a glance
         assert page.evaluate("document.documentElement.scrollHeight") == size["height"]
+    page.locator(".who summary").click()
     for target in page.locator("button, a, summary").all():
         bounds = target.bounding_box()
         assert bounds
