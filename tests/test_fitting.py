@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -127,8 +129,6 @@ class TestWork:
         assert layer.shape == (len(own_layer(BUNDLE).weights) + 1, 7)
 
     def test_a_crop_without_an_embedding_is_read(self) -> None:
-        import cv2
-
         with np.load(BUNDLE.path / "known_answer.npz") as known:
             images = known["images"]
         crops = [cv2.imencode(".png", image)[1].tobytes() for image in images]
@@ -136,14 +136,9 @@ class TestWork:
         done = fitting.work(Task(str(BUNDLE.path), Settings(), captures, captures), lambda *_: None)
         assert (done.result.captures, done.result.ballast, done.result.by) == (12, 12, "capture")
 
-    def test_a_bundle_without_its_layer(self) -> None:
-        import tempfile
-        from pathlib import Path
-
-        with tempfile.TemporaryDirectory() as folder:
-            empty = msgspec.structs.replace(BUNDLE, path=Path(folder))
-            with pytest.raises(BundleError, match="no last layer to start from"):
-                own_layer(empty)
+    def test_a_bundle_without_its_layer(self, tmp_path: Path) -> None:
+        with pytest.raises(BundleError, match="does not tell its last layer"):
+            own_layer(msgspec.structs.replace(BUNDLE, path=tmp_path))
 
     def test_the_process(self) -> None:
         done = subprocess.run(

@@ -20,7 +20,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.bundle import Bundle, BundleError, load_bundle
+from mien import layer
+from mien.bundle import Bundle, load_bundle
 from mien.events import EXPRESSIONS, MienError
 from mien.heads import Example, Fitted, Result, Settings, Task
 
@@ -125,14 +126,8 @@ def _softmax(logits: Floats) -> Floats:
 
 def own_layer(bundle: Bundle) -> Layer:
     """The last layer of a bundle. Raises BundleError."""
-    try:
-        with np.load(bundle.path / "head.npz", allow_pickle=False) as head:
-            weights, bias = head["weights"], head["bias"]
-    except (OSError, KeyError, ValueError) as error:
-        raise BundleError(
-            f"bundle {bundle.name} has no last layer to start from (head.npz: {error})"
-        ) from None
-    return Layer(weights.astype(np.float64), bias.astype(np.float64))
+    found = layer.own(bundle)
+    return Layer(found.weights.astype(np.float64), found.bias.astype(np.float64))
 
 
 def work(task: Task, progress: Callable[[int, int], None]) -> Fitted:
@@ -157,12 +152,12 @@ def work(task: Task, progress: Callable[[int, int], None]) -> Fitted:
     after = np.empty_like(before)
     for fold in range(folds):
         held = places == fold
-        layer, _ = fit(
+        fitted, _ = fit(
             own, captures.of(~held), ballast, temperature=temperature, settings=task.settings
         )
-        after[held] = layer.logits(captures.embeddings[held]).argmax(axis=1)
+        after[held] = fitted.logits(captures.embeddings[held]).argmax(axis=1)
         progress(fold + 2, steps)
-    layer, settled = fit(own, captures, ballast, temperature=temperature, settings=task.settings)
+    fitted, settled = fit(own, captures, ballast, temperature=temperature, settings=task.settings)
     progress(steps, steps)
 
     right_before, right_after = before == captures.labels, after == captures.labels
@@ -179,7 +174,7 @@ def work(task: Task, progress: Callable[[int, int], None]) -> Fitted:
         seconds=round(time.monotonic() - started, 1),
         settled=settled,
     )
-    return Fitted(np.vstack([layer.weights, layer.bias]).astype("<f4").tobytes(), result)
+    return Fitted(np.vstack([fitted.weights, fitted.bias]).astype("<f4").tobytes(), result)
 
 
 def _embedded(examples: Sequence[Example], bundle: Bundle, channels: int) -> Examples:
