@@ -41,7 +41,7 @@ BACKGROUND = {"live.picture", "live.health"}
 
 def protect(app: Flask) -> None:
     """Find out who asks, before each request."""
-    app.before_request(_recognise)
+    app.before_request(recognise)
 
 
 def needs(blueprint: Blueprint, *roles: Role, but: Collection[str] = ()) -> None:
@@ -68,7 +68,7 @@ _CHOOSING = {"me.show", "me.change_passphrase"}
 # ── who asks ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _recognise() -> None:
+def recognise() -> None:
     """`g.user`: who is signed in and not locked out; `g.login`: their log-in, also a locked one."""
     g.user = g.login = g.store_error = None
     if request.endpoint == "static":
