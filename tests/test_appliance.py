@@ -205,7 +205,9 @@ def test_nobody_is_read_without_a_session_nor_after_consent_was_withdrawn(
         box.control.aim(60)
         wait_for(lambda: box.control.preview(-1, 5.0))
         assert live_view(box)["expression"] is None
-        assert box.control.status().mandate == "aim"
+        health = box.control.status()
+        assert health.mandate == "aim"
+        assert "being aimed" in next(p.text for p in health.parts if p.name == "consent")
 
         people.session("s-1", client)
         box.control.refresh()
@@ -248,10 +250,15 @@ def test_a_daemon_that_starts_in_a_session_goes_on_with_it(
     box = Box(tmp_path, broker, "clinic")
     people = People(box.state, SystemClock())
     people.session("s-1", people.client("K-17", "live"))
-    people.close()
+    people.write(
+        "INSERT INTO erasures (client, boot, from_ms, to_ms, asked_utc) VALUES ('x', 'b', 0, 9, 0)"
+    )
     with box.running(portrait()):
         wait_for(lambda: box.control.preview(-1, 5.0))
         assert box.control.status().session == "s-1"
+        # What was asked for while it was away is done at its start.
+        wait_for(lambda: people.rows("SELECT rows FROM erasures WHERE done_utc") == [(0,)])
+    people.close()
 
 
 def test_a_box_that_was_not_set_up_says_so(tmp_path: Path) -> None:

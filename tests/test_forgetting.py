@@ -217,25 +217,6 @@ def test_a_reader_who_holds_the_journal_is_told_of(
     assert store.erase([stretch(clock, 0, 60)]) == 0
 
 
-def test_what_the_page_asked_for_while_the_daemon_was_away_is_done(
-    store: Store, clock: ManualClock, people: People
-) -> None:
-    store.add(readings(clock, 0, 120))
-    for start, end in ((0, 30), (60, 90)):
-        people.write(
-            "INSERT INTO erasures (client, boot, from_ms, to_ms, asked_utc) "
-            "VALUES ('a', ?, ?, ?, 0)",
-            clock.boot_id, start * 1000, end * 1000,
-        )  # fmt: skip
-    beats = []
-    store.erase_asked(beat=lambda: beats.append(1))
-    assert seconds(store) == [*range(30, 60), *range(90, 120)]
-    assert [row[1] for row in people.rows("SELECT done_utc, rows FROM erasures")] == [30, 30]
-    assert len(beats) == 2
-    store.erase_asked(beat=lambda: beats.append(1))
-    assert len(beats) == 2
-
-
 # ── by age ───────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -17,6 +17,7 @@ from mien.events import Episode, Stretch
 from mien.pipeline import Seen
 from mien.recording import PENDING, Recording, Row
 from mien.store import EpisodeRow, SecondReading, Store, StoreError
+from people import People
 
 EPISODE = Episode("happiness", 1.0, 3.5, 0.9)
 
@@ -178,4 +179,31 @@ def test_what_comes_after_an_erasure_is_kept(store: Store) -> None:
     bench.write()
     utc = bench.clock.offset
     assert [row.stamp.boot_time for row in store.readings(utc, utc + 60)] == [2.0]
+    store.close()
+
+
+def test_what_the_page_asked_for_while_nobody_listened_is_done(
+    store: Store, tmp_path: Path
+) -> None:
+    bench = Bench(store)
+    people = People(tmp_path, bench.clock)
+    for second in range(90):
+        bench.see(float(second))
+    for start, end in ((0, 30), (60, 80)):
+        people.write(
+            "INSERT INTO erasures (client, boot, from_ms, to_ms, asked_utc) "
+            "VALUES ('a', ?, ?, ?, 0)",
+            bench.clock.boot_id, start * 1000, end * 1000,
+        )  # fmt: skip
+    store.add([SecondReading(stamp=bench.clock.stamp(5.5), people=0)])
+    beats: list[int] = []
+    bench.recording.erase_asked(beat=lambda: beats.append(1))
+    bench.recording.erase_asked(beat=lambda: beats.append(1))
+    bench.write()
+    utc = bench.clock.offset
+    kept = [row.stamp.boot_time for row in store.readings(utc, utc + 100)]
+    assert kept == [*range(30, 60), *range(80, 90)]
+    assert people.rows("SELECT done_utc > 0, rows FROM erasures") == [(1, 2), (1, 0)]
+    assert len(beats) == 2
+    people.close()
     store.close()

@@ -91,7 +91,10 @@ def head(db: Any, client: str, bundle: str) -> Head | None:
         "ORDER BY bundle = ? DESC, utc DESC LIMIT 1",
         (client, bundle),
     ).fetchone()
-    return Head(*row) if row else None
+    if not row:
+        return None
+    id, fitted_to, weights = row
+    return Head(id, fitted_to, weights if isinstance(weights, bytes) else b"")
 
 
 def _of_session(db: Any, session: str, client: str, numbers: int, pictures: int) -> Mandate:

@@ -82,6 +82,13 @@ class Recording:
                     self._erased.append((now.boot_time, replace(stretch, to_ms=end)))
         return self._store.erase(stretches, beat)
 
+    def erase_asked(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Do the erasures that the page asked for in the store, as while nobody listened."""
+        for id, stretch in self._store.erasures():
+            rows = self.erase([stretch], beat)
+            self._store.erased(id, rows)
+            log.info("an erasure that was asked for is done: %d rows", rows)
+
     # ── called in the inference thread ───────────────────────────────────────────────────────
 
     def seen(self, seen: Seen, live: Live) -> None:

@@ -221,7 +221,7 @@ class Service:
             # Each time, for the first may find the disk full, and a damaged database begins anew.
             self._store.add_model(self._began, bundle.name, bundle.files[bundle.model.name])
             self._store.backfill()
-            self._store.erase_asked(beat=lambda: sd_notify("WATCHDOG=1"))
+            self._recording.erase_asked(beat=lambda: sd_notify("WATCHDOG=1"))
             self._store.retain()
         except StoreError as error:
             log.warning("%s", error)

@@ -273,13 +273,14 @@ class Store:
             )
         return rows
 
-    def erase_asked(self, beat: Callable[[], None] = _nothing) -> None:
-        """Do the erasures that the page asked for in the store and that were not done yet."""
-        for id, stretch in self._database.read(forgetting.undone):
-            rows = self.erase([stretch], beat)
-            now = _ms(self._clock.stamp().utc)
-            self._database.write(partial(forgetting.done, id=id, utc_ms=now, rows=rows))
-            log.info("An erasure that was asked for is done: %d rows.", rows)
+    def erasures(self) -> list[tuple[int, Stretch]]:
+        """What the page asked in the store to have erased and what was not done yet, by its id."""
+        return self._database.read(forgetting.undone)
+
+    def erased(self, id: int, rows: int) -> None:
+        """Note that one of them was done."""
+        now = _ms(self._clock.stamp().utc)
+        self._database.write(lambda db: forgetting.done(db, id, now, rows))
 
     def outbox_delete(self, rows: Iterable[OutboxRow]) -> None:
         """Forget rows that the broker acknowledged; those already gone are no error."""
