@@ -55,7 +55,8 @@ def models(db: Any) -> None:
 
 
 def people(db: Any) -> None:
-    """What people enter, written by the page alone; the daemon reads consents and sessions.
+    """What people enter, written by the page alone; the daemon reads consents and sessions, and
+    notes in `erasures` what it did.
 
     Ids of what a browser makes are UUIDs, so that a tap sent twice is one row. A session lives
     within one boot, and what belongs to it is dated in whole milliseconds since its start
