@@ -2,14 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
+from hypothesis import settings as hypothesis
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mien.bundle import load_bundle, shipped_bundle
 from mien.camera import Reopening
-from mien.clock import SystemClock
+from mien.clock import ManualClock, SystemClock
 from mien.config import Seat
 from mien.config import Store as StoreConfig
 from mien.control import ControlError, NoPicture
@@ -358,3 +363,135 @@ def test_a_store_that_cannot_be_read_closes_the_camera(house: House, session: st
     house.door.refresh()
     assert house.door.word == "session"
     assert house.door.part.status == "ok"
+
+
+# ── whatever happens, in whatever order ──────────────────────────────────────────────────────────
+
+KINDS = st.sampled_from(["live", "numbers", "pictures", "home"])
+
+
+class Days(RuleBasedStateMachine):
+    """One client, who is also a resident, and all that people may do; no frame ever comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        folder = Path(self.folder.name)
+        self.clock = ManualClock()
+        self.store = Store.open(folder, self.clock, StoreConfig(min_free_mb=1))
+        self.people = People(folder, self.clock)
+        self.people.client("a", resident=True)
+        pipe, _ = pipeline([])
+        self.seeing = Seeing(
+            lambda: Reopening(lambda: ReplaySource([SHARP], self.clock), self.clock, name="it"),
+            pipe,
+            Preview(2, self.clock),
+            seen=lambda *_: None,
+            lost=lambda *_: None,
+            failed=lambda *_: None,
+            clock=self.clock,
+            fps=60,
+        )
+        self.door = Doorkeeper(
+            self.store,
+            self.seeing,
+            pipe,
+            seat=Seat(),
+            paused_file=folder / "paused",
+            told=lambda: None,
+            clock=self.clock,
+        )
+        self.valid: set[str] = set()
+        self.setting: str | None = None
+        self.session: str | None = None
+        self.aims_until = 0.0
+        self.paused = False
+
+    @rule(setting=st.sampled_from([None, "clinic", "home"]))
+    def set_up(self, setting: str | None) -> None:
+        self.people.put("setting", setting)
+        self.setting = setting
+
+    @rule(kind=KINDS)
+    def consent(self, kind: str) -> None:
+        self.people.write(
+            "INSERT INTO consents (client, kind, version, given_utc, user) "
+            "VALUES ('a', ?, 1, 0, 'anna')",
+            kind,
+        )
+        self.valid.add(kind)
+
+    @rule(kind=KINDS)
+    def withdraw(self, kind: str) -> None:
+        self.people.withdraw("a", kind)
+        self.valid.discard(kind)
+
+    @rule()
+    def begin(self) -> None:
+        if self.session is None:
+            self.session = self.people.session(str(uuid4()), "a")
+
+    @rule()
+    def end(self) -> None:
+        if self.session:
+            self.people.stop(self.session)
+            self.session = None
+
+    @rule(seconds=st.floats(0, 20))
+    def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule()
+    def pause(self) -> None:
+        self.door.pause()
+        self.paused = True
+
+    @rule()
+    def resume(self) -> None:
+        self.door.resume()
+        self.paused = False
+
+    @rule()
+    def aim(self) -> None:
+        refused = self.paused or (self.session and self.setting)
+        try:
+            self.door.aim(10)
+        except ControlError:
+            assert refused
+        else:
+            assert not refused
+            self.aims_until = self.clock.monotonic() + 10
+
+    @rule()
+    def reboot(self) -> None:
+        """The session that ran is one of an older boot now."""
+        self.clock.boot_id = str(uuid4())
+        self.session = None
+
+    @invariant()
+    def nobody_is_read_without_consent(self) -> None:
+        self.door.refresh()
+        if self.session and self.setting:
+            self.aims_until = 0.0
+        word = None
+        if self.setting and self.session:
+            word = "session" if "live" in self.valid else None
+        elif self.setting == "home" and "home" in self.valid:
+            word = "home"
+        if self.clock.monotonic() < self.aims_until:
+            word = "aim"
+        if self.paused:
+            word = None
+        assert self.door.word == word
+        assert (self.seeing.camera is not None) == (word is not None)
+        assert self.door.session == (self.session if word == "session" else None)
+
+    def teardown(self) -> None:
+        self.seeing.close("the end")
+        self.people.close()
+        self.store.close()
+        self.folder.cleanup()
+
+
+Days.TestCase.settings = hypothesis(max_examples=30, stateful_step_count=25, deadline=None)
+TestDays = Days.TestCase

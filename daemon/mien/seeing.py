@@ -133,6 +133,7 @@ class Seeing:
         self._camera: Reopening | None = None
         self._closed = closed
         self._watch: Watch | None = None
+        self._since = 0.0  # when it began; frames from before belong to what was watched then
         self._opened = threading.Event()
         self._seen_for: Watch | None = None  # what the pipeline remembers was seen for
         self._wishes: list[queue.SimpleQueue[Seen]] = []
@@ -169,7 +170,7 @@ class Seeing:
         was open for before."""
         with self._lock:
             self._slot.clear()
-            self._watch = watch
+            self._watch, self._since = watch, self._clock.monotonic()
             if self._camera is None:
                 self._camera = self._open_camera()
                 self._opened.set()
@@ -222,7 +223,7 @@ class Seeing:
             return
         self._last_t = frame.t
         with self._lock:  # `close` may have closed the camera while this frame was on its way
-            if self._camera is camera and self._watch:
+            if self._camera is camera and self._watch and frame.t >= self._since:
                 self._slot.put((frame, self._watch))
 
     def _infer(self) -> None:
