@@ -22,6 +22,8 @@ from mien_web import (
     me,
     model,
     predictions,
+    seat,
+    session,
 )
 
 PAGES = (
@@ -30,12 +32,13 @@ PAGES = (
     jobs.page,
     door.page,
     clients.page,
+    seat.page,
     model.page,
-    predictions.page,
     household.page,
     me.page,
     labelling.page,
     map.page,
+    session.page,
 )
 
 

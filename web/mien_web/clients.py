@@ -264,9 +264,7 @@ def withdraw(client: str, kind: Kind) -> Answer:
 def deletion(client: str) -> str:
     found, now = find(client), desk.now()
     counted = desk.read(lambda db: erasures.counts_of_all(db, found.id, now, exact=False))
-    return render_template(
-        "clients/delete.html", client=found, said=consents.in_words(counted), counted=counted
-    )
+    return render_template("clients/delete.html", client=found, said=consents.in_words(counted))
 
 
 @page.post("/clients/<client>/delete")

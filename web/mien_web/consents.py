@@ -29,7 +29,7 @@ TEXTS: dict[str, Text] = {
             "your face looks like."
         ),
         lazy_gettext("Nothing. Each picture is gone within a second of being read."),
-        lazy_gettext("Only while a session runs. Between sessions the camera is off."),
+        lazy_gettext("Only while a session runs."),
         lazy_gettext("Your therapist, on this tablet."),
         lazy_gettext(
             "No sound is recorded. Nobody is recognised. No picture is written down or leaves the "
