@@ -9,14 +9,17 @@ from mien.config import Config, control_socket
 from mien.control import ControlClient
 from mien.database import StoreError
 from mien_web import (
+    api,
     clients,
     door,
     exports,
+    facs,
     guard,
     household,
     jobs,
     labelling,
     languages,
+    library,
     live,
     map,
     me,
@@ -30,6 +33,9 @@ PAGES = (
     live.page,
     exports.page,
     jobs.page,
+    api.page,
+    facs.page,
+    library.page,
     door.page,
     clients.page,
     seat.page,

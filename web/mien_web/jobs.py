@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -65,8 +65,8 @@ class Told(Struct, frozen=True):
 
 
 class Job:
-    """One piece of work. `result` is what it returned, once `state` is `done`; `text` a sentence:
-    how far it is or, at the end, why it failed."""
+    """One piece of work. `result` is what it returned, once `state` is `done`, or what it put there
+    before it was stopped; `text` a sentence: how far it is or, at the end, why it failed."""
 
     def __init__(self, kind: str, subject: str, user: int) -> None:
         self.id = secrets.token_urlsafe(12)
@@ -92,8 +92,11 @@ class Job:
         if self._stop.is_set():
             raise Cancelled("stopped")
 
-    def child(self, module: str, *arguments: str, task: bytes = b"") -> Iterator[bytes]:
-        """Run `python -m module`, with `task` on its standard input; the lines that it prints.
+    def child(
+        self, module: str, *arguments: str, task: bytes = b"", files: Sequence[int] = ()
+    ) -> Iterator[bytes]:
+        """Run `python -m module`, with `task` on its standard input and these open files under the
+        same numbers; the lines that it prints.
 
         Raises:
             Cancelled: somebody stopped the job; the child is gone.
@@ -104,7 +107,11 @@ class Job:
             with self._lock:
                 self.step(self.done, self.total)
                 self._child = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=said,
+                    pass_fds=files,
                 )
             child = self._child
             assert child.stdin

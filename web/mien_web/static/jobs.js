@@ -9,8 +9,11 @@ async function follow(job) {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, OFTEN));
     try {
-      const response = await fetch(job.dataset.url, { signal: AbortSignal.timeout(10000) });
-      if (response.status === 404 || response.status === 403) return location.reload();
+      const response = await fetch(job.dataset.url, {
+        headers: { "Mien-Background": "1" }, // nobody need be there meanwhile
+        signal: AbortSignal.timeout(10000),
+      });
+      if ([401, 403, 404].includes(response.status)) return location.reload();
       const { state, done, total, text } = await response.json();
       if (state !== "running") return location.reload();
       if (total) {
