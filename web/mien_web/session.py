@@ -1,0 +1,411 @@
+"""The session page: topics, excluded stretches, captures and notes, tapped while listening."""
+
+import math
+import uuid
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask_babel import gettext
+from msgspec import Struct
+from werkzeug.wrappers import Response as Answer
+
+from mien import audit, captures, clients, sessions, taps
+from mien.clients import Client
+from mien.control import Busy, ControlError, NoPicture
+from mien.database import StoreError
+from mien.events import EXPRESSIONS, Live
+from mien.sessions import Session
+from mien.taps import Back, Done, Tap
+from mien_web import clients as client_page
+from mien_web import desk, door, labels, session_words, words
+
+page = Blueprint("session", __name__)
+door.needs(page, "therapist", "home")
+
+MOST_TAPS = 500
+TIDY_S = 60.0
+LOOK_S = 0.2
+"""Seconds that a look may wait for a frame."""
+
+
+# ── beginning ────────────────────────────────────────────────────────────────────────────────────
+
+
+@page.post("/clients/<client>/session")
+def start(client: str) -> Answer:
+    found, me = client_page.find(client), desk.user()
+    tidy()
+    if why_not := client_page.why_not(found.id):
+        abort(409, " ".join([gettext("The session was not started."), *why_not]))
+    if going := desk.read(lambda db: sessions.running_here(db, desk.now().boot_id)):
+        return _join(going, found)
+    try:
+        desk.control().status()
+    except ControlError as error:
+        abort(
+            503,
+            gettext(
+                "The session was not started, for the service that reads the camera does not "
+                "answer: %(why)s",
+                why=words.sentence(str(error)),
+            ),
+        )
+    now, key = desk.now(), str(uuid.uuid4())
+
+    def begin(db: Any) -> Session | None:
+        # Asked again: another tablet may have been quicker, or a consent been withdrawn.
+        if going := sessions.running_here(db, now.boot_id):
+            return going
+        if not clients.may_start(db, found.id):
+            return None
+        sessions.start(
+            db, key, found.id, me.id, now,
+            numbers=clients.valid(db, found.id, "numbers"),
+            pictures=clients.valid(db, found.id, "pictures"),
+        )  # fmt: skip
+        audit.note(db, now.utc, me.name, "session.started", found.code, session=key)
+        return sessions.find(db, key, me.id)
+
+    begun = desk.write(begin)
+    if begun is None:
+        return redirect(url_for("clients.show", client=found.id), 303)
+    if begun.id == key:
+        client_page.refresh()
+    return _join(begun, found)
+
+
+def _join(going: Session, client: Client) -> Answer:
+    """To the session that runs, if it is this client's; two tablets may share one."""
+    if going.client != client.id and going.user == desk.user().id:
+        abort(
+            409,
+            gettext(
+                "The session was not started, for one with another client is running. Stop that "
+                "one first."
+            ),
+        )
+    if going.client != client.id:
+        abort(
+            409,
+            gettext(
+                "The session was not started, for a colleague's session is running here. It must "
+                "be stopped first; it stops by itself after %(minutes)s minutes without a tap.",
+                minutes=sessions.FORGOTTEN_MS // 60_000,
+            ),
+        )
+    return redirect(url_for("session.live", session=going.id), 303)
+
+
+@page.get("/sessions/<session>/live")
+def live(session: str) -> str:
+    found, client = find(session)
+    return render_template(
+        "session/live.html",
+        session=found,
+        client=client,
+        state=_state(found),
+        words=session_words.browser(),
+        expressions=EXPRESSIONS,
+        names=labels.names(),
+        keyword_characters=sessions.KEYWORD_CHARACTERS,
+        note_characters=taps.NOTE_CHARACTERS,
+    )
+
+
+def find(session: str) -> tuple[Session, Client]:
+    """A session of one of this user's clients; 404 for any other."""
+    owner = desk.user().id
+
+    def work(db: Any) -> tuple[Session, Client] | None:
+        found = sessions.find(db, session, owner)
+        client = clients.find(db, found.client, owner) if found else None
+        return (found, client) if found and client else None
+
+    return desk.read(work) or abort(404)
+
+
+# ── taps ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Batch(Struct):
+    taps: list[msgspec.Raw]
+
+
+@page.post("/sessions/<session>/taps", endpoint="taps")
+def tap(session: str) -> Response:
+    """JSON {"taps": [{"id", "kind", "age_ms", …}]}, see `taps.Tap`, done in their order and in one
+    transaction; {"answers": [one for each], "state": as `state` gives it}."""
+    found, client = find(session)
+    try:
+        raw = msgspec.json.decode(request.get_data(), type=_Batch).taps
+    except msgspec.MsgspecError:
+        abort(400, gettext("The taps must be a JSON object with the list taps."))
+    if len(raw) > MOST_TAPS:
+        abort(
+            400,
+            gettext(
+                "At most %(most)s taps may be sent at once, not %(count)s. Send them in parts.",
+                most=MOST_TAPS,
+                count=len(raw),
+            ),
+        )
+    sent = [_tap(one) for one in raw]
+    me, now = desk.user(), desk.now()
+
+    def work(db: Any) -> list[Done]:
+        done = taps.perform(db, found.id, me.id, sent, now)
+        ended = sessions.find(db, found.id, me.id)
+        if found.length_ms is None and ended and ended.length_ms is not None:
+            _note_end(db, ended, me.name, client.code)
+        return done
+
+    answers = desk.write(work)
+    after, _ = find(session)
+    if after.length_ms != found.length_ms:
+        client_page.refresh()
+    body = {"answers": [_answer(one) for one in answers], "state": _state(after)}
+    return Response(msgspec.json.encode(body), mimetype="application/json")
+
+
+def _tap(raw: msgspec.Raw) -> Tap:
+    """A tap as it was sent; what is none keeps its id, so that it can be refused by it."""
+    with suppress(msgspec.MsgspecError):
+        return msgspec.json.decode(raw, type=Tap)
+    with suppress(msgspec.MsgspecError):
+        return Tap(msgspec.json.decode(raw, type=dict[str, Any]).get("id", ""), "")
+    return Tap("", "")
+
+
+def _answer(done: Done) -> dict[str, Any]:
+    answer: dict[str, Any] = {"id": done.id, "ok": done.fault is None, "at_ms": done.at_ms}
+    if done.fault:
+        answer["said"] = str(session_words.FAULTS[done.fault])
+    elif done.clamped:
+        answer["said"] = str(
+            gettext("The tablet's clock was set meanwhile: the time of a tap may be wrong.")
+        )
+    if done.keyword:
+        answer["keyword"] = done.keyword
+    return answer
+
+
+@page.get("/sessions/<session>/state")
+def state(session: str) -> Response:
+    """What the page shows, but for what the camera sees: the same for every tablet."""
+    found, _ = find(session)
+    return Response(msgspec.json.encode(_state(found)), mimetype="application/json")
+
+
+def _state(session: Session) -> dict[str, Any]:
+    now, owner = desk.now(), desk.user().id
+
+    def work(db: Any) -> tuple[Any, ...]:
+        return (
+            sessions.keywords(db, owner),
+            sessions.tags(db, session.id),
+            sessions.exclusions(db, session.id),
+            sessions.notes(db, session.id),
+            captures.count(db, session.id),
+            session.numbers and clients.valid(db, session.client, "numbers"),
+            session.pictures and clients.valid(db, session.client, "pictures"),
+        )
+
+    keywords, tags, exclusions, notes, faces, numbers, pictures = desk.read(work)
+    elapsed = sessions.now_ms(session, now)
+    counts: dict[str, int] = {}
+    for tag in tags:
+        counts[tag.keyword] = counts.get(tag.keyword, 0) + 1
+    return {
+        "running": session.length_ms is None,
+        "ended": session.ended,
+        "elapsed_ms": elapsed,
+        "left_ms": session.active_ms + sessions.FORGOTTEN_MS - elapsed,
+        "asks": elapsed - session.active_ms >= sessions.QUIET_MS,
+        "keywords": [{"id": one.id, "text": one.text, "hidden": one.hidden} for one in keywords],
+        "on": {tag.keyword: tag.from_ms for tag in tags if tag.to_ms is None},
+        "counts": counts,
+        "excluded": next((one.from_ms for one in exclusions if one.to_ms is None), None),
+        "notes": [{"id": one.id, "at_ms": one.at_ms, "text": one.text} for one in notes],
+        "captures": faces,
+        "numbers": numbers,
+        "pictures": pictures,
+    }
+
+
+# ── the camera ───────────────────────────────────────────────────────────────────────────────────
+
+
+@page.get("/sessions/<session>/look")
+def look(session: str) -> Response:
+    """What the camera sees now, in words: no picture, and nothing is kept of it."""
+    found, _ = find(session)
+    return Response(msgspec.json.encode(_look(found)), mimetype="application/json")
+
+
+def _look(session: Session) -> dict[str, Any]:
+    if session.length_ms is not None:
+        return {"state": "ended"}
+    try:
+        shown = desk.control().preview(0, LOOK_S)
+        if shown is None:
+            return _unseen("paused" if desk.control().status().paused else "starting")
+    except Busy:
+        return _unseen("busy")
+    except NoPicture as error:
+        paused = False
+        with suppress(ControlError):
+            paused = desk.control().status().paused
+        return _unseen("paused") if paused else _unseen("no-picture", str(error))
+    except ControlError:
+        return _unseen("lost")
+    return {"state": "live", **_seen(msgspec.json.decode(shown.live, type=Live))}
+
+
+def _unseen(name: str, why: str = "") -> dict[str, Any]:
+    said = words.STATES[name]
+    return {
+        "state": name,
+        "title": str(said.title),
+        "advice": words.sentence(why) if why else str(said.advice),
+    }
+
+
+def _seen(live: Live) -> dict[str, Any]:
+    if live.expression:
+        title = gettext(
+            "Expression looks like %(expression)s, %(percent)s %%",
+            expression=labels.NAMES[live.expression],
+            percent=words.percent(live.probabilities[live.expression]),
+        )
+        return {"expression": live.expression, "title": title, "advice": ""}
+    if live.reason:
+        title = gettext("Cannot tell: %(reason)s", reason=labels.why(live.reason))
+        return {"expression": "unknown", "title": title, "advice": str(words.ADVICE[live.reason])}
+    said = words.SETTLING if live.readings else words.EMPTY
+    kind = "unknown" if live.readings else None
+    return {"expression": kind, "title": str(said.title), "advice": str(said.advice)}
+
+
+@page.post("/sessions/<session>/capture")
+def capture(session: str) -> Answer:
+    """JSON {"id"}: keep the face as it is now, under this id; sent twice, it is kept once."""
+    found, _ = find(session)
+    id = (request.get_json(silent=True) or {}).get("id", "")
+    if not (isinstance(id, str) and taps.is_id(id)):
+        return _refuse(400, gettext("The capture has no valid id. Load the page again."))
+    if desk.read(lambda db: taps.known(db, found.id, id)):
+        return _captured(found, id)
+    if found.length_ms is not None:
+        return _refuse(409, gettext("The session has ended, so nothing was captured."))
+    if not desk.read(lambda db: _pictures(db, found)):
+        return _refuse(
+            403, gettext("There is no consent to keep pictures, so nothing was captured.")
+        )
+    try:
+        face = desk.control().capture()
+    except NoPicture as error:
+        return _refuse(503, words.sentence(str(error)))
+    except ControlError as error:
+        return _refuse(502, words.sentence(str(error)))
+
+    def work(db: Any) -> bool:
+        still = sessions.find(db, found.id, desk.user().id)
+        if still is None or still.length_ms is not None or not _pictures(db, still):
+            return False
+        at_ms = max(0, face.boot_ms - still.boot_ms) if face.boot == still.boot else still.active_ms
+        if captures.add(db, id, found.id, at_ms, face):
+            back = Back("captures", id, "deleted", 1)
+            taps.keep(db, found.id, Done(id, at_ms=at_ms, back=(back,)))
+            db.execute(
+                "UPDATE sessions SET active_ms = max(active_ms, ?) WHERE id = ?", (at_ms, found.id)
+            )
+        return True
+
+    if not desk.write(work):
+        return _refuse(409, gettext("The session or the consent ended, so nothing was captured."))
+    return _captured(found, id)
+
+
+def _pictures(db: Any, session: Session) -> bool:
+    """Whether faces may be kept now."""
+    return session.pictures and clients.valid(db, session.client, "pictures")
+
+
+def _captured(session: Session, id: str) -> Answer:
+    kept = desk.read(lambda db: captures.find(db, id, desk.user().id))
+    if kept is None:
+        return _refuse(409, gettext("This capture was erased meanwhile."))
+    if kept.expression is None:
+        said = gettext("Cannot tell: %(reason)s", reason=labels.why(kept.reason))
+    else:
+        said = gettext(
+            "Expression looks like %(expression)s, %(percent)s %%",
+            expression=labels.name(kept.expression),
+            percent=words.percent(kept.probabilities[kept.expression]),
+        )
+    body = {
+        "id": id,
+        "at_ms": kept.at_ms,
+        "said": said,
+        "face": url_for("review.face", id=id),
+        "state": _state(session),
+    }
+    return Response(msgspec.json.encode(body), mimetype="application/json")
+
+
+def _refuse(status: int, sentence: str) -> Answer:
+    body = msgspec.json.encode({"error": str(sentence)})
+    return Response(body, status, mimetype="application/json")
+
+
+# ── sessions that nobody stops ───────────────────────────────────────────────────────────────────
+
+
+def tidy() -> None:
+    """End what was forgotten, and what a restart of the box cut off; see `sessions.tidy`."""
+    now = desk.now()
+
+    def work(db: Any) -> bool:
+        ended = sessions.tidy(db, now)
+        for one in ended:
+            code = db.execute("SELECT code FROM clients WHERE id = ?", (one.client,)).fetchone()[0]
+            after = sessions.find(db, one.id, _owner(db, one.client))
+            assert after is not None
+            _note_end(db, after, "mien", code)
+        return bool(ended)
+
+    if desk.write(work):
+        client_page.refresh()
+
+
+def _owner(db: Any, client: str) -> int:
+    return int(db.execute("SELECT owner FROM clients WHERE id = ?", (client,)).fetchone()[0])
+
+
+def _note_end(db: Any, session: Session, user: str, code: str) -> None:
+    audit.note(
+        db, desk.now().utc, user, "session.ended", code,
+        session=session.id, how=session.ended, length_ms=session.length_ms,
+    )  # fmt: skip
+
+
+@page.before_app_request
+def _now_and_then() -> None:
+    """Also without the thread of `__main__`, as long as anybody asks anything."""
+    now = desk.clock().monotonic()
+    if now - current_app.extensions.get("mien.tidied", -math.inf) < TIDY_S:
+        return
+    current_app.extensions["mien.tidied"] = now
+    with suppress(StoreError):  # who has asked is told by what they asked for
+        tidy()

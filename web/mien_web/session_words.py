@@ -1,0 +1,72 @@
+"""What the session page says, and why a tap was refused."""
+
+from typing import Any
+
+from flask_babel import gettext, lazy_gettext
+
+from mien import sessions, taps
+from mien.taps import Fault
+
+FAULTS: dict[Fault, Any] = {
+    "id": lazy_gettext("This tap has no valid id, so it could not be saved. Tap again."),
+    "kind": lazy_gettext("The box does not know this kind of tap. Load the page again."),
+    "keyword": lazy_gettext("This topic is not in your list. Load the page again."),
+    "tap": lazy_gettext("What was to be undone is not known here."),
+    "after the end": lazy_gettext("This was tapped after the session had ended; it is not kept."),
+    "empty": lazy_gettext("A topic needs at least one letter, digit or sign."),
+    "long": lazy_gettext(
+        "A topic may have %(most)s characters. Shorten it.", most=sessions.KEYWORD_CHARACTERS
+    ),
+    "taken": lazy_gettext("There is a topic of this name already."),
+    "note too long": lazy_gettext(
+        "A note may have %(most)s characters. Begin a new one.", most=taps.NOTE_CHARACTERS
+    ),
+}
+
+
+def browser() -> dict[str, Any]:
+    """For the script; what is in braces it fills in."""
+    return {
+        "on": gettext("{topic}: on"),
+        "off": gettext("{topic}: off"),
+        "moment": gettext("{topic}: a moment"),
+        "momentOf": gettext("A moment: {topic}"),
+        "excludeOn": gettext("This stretch is excluded"),
+        "excludeOff": gettext("Counting again"),
+        "added": gettext("{topic}: new in your list"),
+        "hidden": gettext("{topic}: hidden"),
+        "shown": gettext("{topic}: in the list again"),
+        "renamed": gettext("{topic}: renamed"),
+        "captured": gettext("Face captured"),
+        "undone": gettext("Taken back: {act}"),
+        "exclude": gettext("Exclude"),
+        "include": gettext("Count again"),
+        "rename": gettext("Rename"),
+        "hide": gettext("Hide"),
+        "show": gettext("Show"),
+        "topic": gettext("Topic"),
+        "saved": gettext("Saved"),
+        "unsaved": [gettext("1 not yet saved"), gettext("{count} not yet saved")],
+        "noteUnsaved": gettext("Not yet saved"),
+        "offline": gettext("No connection to the box. Taps are kept here and sent later."),
+        "noCapture": gettext("Not without a connection"),
+        "noConsent": gettext("No consent to pictures"),
+        "signIn": gettext("You are not signed in any more. What you tapped is kept here."),
+        "reload": gettext("This page is too old. What you tapped is kept here."),
+        "gone": gettext("This session is not there any more."),
+        "stop": gettext("Stop"),
+        "stopSure": gettext("Tap again to stop"),
+        "ask": gettext("Is this session still going on? It stops by itself in {minutes} min."),
+        "pause": gettext("Pause the camera"),
+        "resume": gettext("Switch the camera on"),
+        "ended": {
+            "stopped": gettext("The session is over"),
+            "forgotten": gettext("The session was forgotten, so it has stopped by itself"),
+            "restart": gettext("The box was restarted, which has ended the session"),
+            "withdrawn": gettext("A consent was withdrawn, which has ended the session"),
+        },
+        "reads": gettext("The camera is on"),
+        "lost": gettext("No connection to the box"),
+        "hideStrip": gettext("Hide the expressions"),
+        "showStrip": gettext("Show the expressions"),
+    }
