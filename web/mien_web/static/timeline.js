@@ -99,7 +99,8 @@ const STEPS = [1, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 
 function drawAxis() {
   const axis = picture.querySelector(".axis");
-  const most = Math.max(3, picture.getBoundingClientRect().width / 90);
+  const pixels = picture.getBoundingClientRect().width;
+  const most = Math.max(3, pixels / 90);
   const step = 1000 * (STEPS.find((s) => (view.to - view.from) / (1000 * s) <= most) ?? 14400);
   axis.replaceChildren();
   for (let at = Math.ceil(view.from / step) * step; at <= view.to; at += step) {
@@ -112,7 +113,7 @@ function drawAxis() {
     text.setAttribute("x", `${share(at)}%`);
     text.setAttribute("dx", 4);
     text.setAttribute("y", 16);
-    text.textContent = clock(at);
+    text.textContent = (1 - share(at) / 100) * pixels > 44 ? clock(at) : "";
     axis.append(line, text);
   }
 }
