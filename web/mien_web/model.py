@@ -178,6 +178,11 @@ def _mine() -> list[Client]:
     return desk.read(lambda db: clients.of(db, desk.user().id))
 
 
+def therapists_only() -> None:
+    if "therapist" not in desk.user().roles:
+        abort(403, gettext("Only a therapist can do this."))
+
+
 def _administrators_only() -> None:
     if "administrator" not in desk.user().roles:
         abort(403, gettext("Only an administrator can do this."))

@@ -3,35 +3,32 @@
 from typing import Any
 
 import msgspec
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext, ngettext
 from werkzeug.wrappers import Response as Answer
 
 from mien import audit, gallery, heads, predictions
 from mien.bundles import Chosen
-from mien.events import EXPRESSIONS
 from mien.gallery import Filter
-from mien_web import api, desk, door, jobs, model, words
+from mien_web import api, desk, jobs, model, words
 from mien_web.card import Confusion, Share
 
-page = Blueprint("predictions", __name__)
-door.needs(page, "therapist")
+page = model.page
 
 BATCH = 500
 """Pictures that one child process gets: a megabyte or two of crops."""
 WORST = 24
 
 
-@page.get("/model/predictions")
+@page.get("/model/predictions", endpoint="predictions")
 def show() -> str:
     """A selection of the library, and what was predicted of it."""
+    model.therapists_only()
     chosen, bundle = _filter(), model.at_work().bundle
     user, head = desk.user().id, _head(bundle.name)
     summary = desk.read(lambda db: predictions.summary(db, user, chosen, bundle.name, head))
     return render_template(
         "model/predictions.html",
-        expressions=range(len(EXPRESSIONS)),
-        emotions=EXPRESSIONS,
         chosen=chosen,
         bundle=bundle,
         head=head,
@@ -49,9 +46,10 @@ def show() -> str:
     )
 
 
-@page.post("/model/predictions")
+@page.post("/model/predictions", endpoint="predict")
 def begin() -> Answer:
     """Predict a selection, anew where it was predicted before."""
+    model.therapists_only()
     chosen, using = _filter(), model.at_work()
     user, head = desk.user(), _head(using.bundle.name)
     layer = desk.read(lambda db: heads.weights(db, head)) if head else b""
@@ -63,7 +61,7 @@ def begin() -> Answer:
         jobs.start("predict", work)
     except jobs.Busy as error:
         flash(words.sentence(str(error)), "error")
-    return redirect(url_for("predictions.show", **_fields(head)), 303)
+    return redirect(url_for("model.predictions", **_fields(head)), 303)
 
 
 def _predict(
