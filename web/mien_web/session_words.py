@@ -57,8 +57,9 @@ def browser() -> dict[str, Any]:
         "stop": gettext("Stop"),
         "stopSure": gettext("Tap again to stop"),
         "ask": gettext("Is this session still going on? It stops by itself in {minutes} min."),
-        "pause": gettext("Pause the camera"),
-        "resume": gettext("Switch the camera on"),
+        "pause": gettext("Pause"),
+        "resume": gettext("Go on"),
+        "edit": [gettext("Edit the list"), gettext("Done")],
         "ended": {
             "stopped": gettext("The session is over"),
             "forgotten": gettext("The session was forgotten, so it has stopped by itself"),
@@ -67,6 +68,6 @@ def browser() -> dict[str, Any]:
         },
         "reads": gettext("The camera is on"),
         "lost": gettext("No connection to the box"),
-        "hideStrip": gettext("Hide the expressions"),
+        "hideStrip": gettext("Hide"),
         "showStrip": gettext("Show the expressions"),
     }

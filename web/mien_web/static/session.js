@@ -274,6 +274,7 @@ find("add").addEventListener("submit", (event) => {
 find("edit").addEventListener("click", () => {
   editing = !editing;
   find("edit").setAttribute("aria-pressed", String(editing));
+  set(find("edit"), words.edit[Number(editing)]);
   render();
 });
 find("exclude").addEventListener("click", exclude);
