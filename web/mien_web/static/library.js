@@ -14,6 +14,7 @@ for (const form of document.querySelectorAll("form.many")) {
   const acts = form.querySelectorAll("button[name=act]");
   const show = () => {
     const count = boxes.filter((box) => box.checked).length;
+    form.dataset.ticked = count;
     said.hidden = false;
     said.textContent = fill(words.ticked, { count });
     for (const act of acts) act.disabled = count === 0;
