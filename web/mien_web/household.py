@@ -111,7 +111,7 @@ def add() -> Any:
     return render_template("household/once.html", name=name, passphrase=said)
 
 
-@page.get("/users/<int:user>")
+@page.get("/users/<int(max=2147483647):user>")
 def person(user: int) -> str:
     return _person(user, None)
 
@@ -122,7 +122,7 @@ def _person(user: int, problem: str | None) -> str:
     return render_template("household/user.html", account=account, logins=logins, problem=problem)
 
 
-@page.post("/users/<int:user>/roles")
+@page.post("/users/<int(max=2147483647):user>/roles")
 def change_roles(user: int) -> Any:
     account, roles = _account(user), _roles()
     if not roles:
@@ -135,7 +135,7 @@ def change_roles(user: int) -> Any:
     return _change(user, write)
 
 
-@page.post("/users/<int:user>/<any(disable, enable):wish>")
+@page.post("/users/<int(max=2147483647):user>/<any(disable, enable):wish>")
 def switch(user: int, wish: str) -> Any:
     account = _account(user)
 
@@ -146,7 +146,7 @@ def switch(user: int, wish: str) -> Any:
     return _change(user, write)
 
 
-@page.post("/users/<int:user>/reset")
+@page.post("/users/<int(max=2147483647):user>/reset")
 def reset(user: int) -> Any:
     account, said = _account(user), passphrase.made_up()
     hashed = passphrase.hashed(said)
@@ -191,6 +191,8 @@ def _roles() -> set[Role]:
 @page.get("/audit")
 def audit_list() -> str:
     before = request.args.get("before", type=int)
+    if before is not None and not 0 < before < 1 << 62:
+        before = None
     action = request.args.get("action") or None
     asked = "check" in request.args
 
