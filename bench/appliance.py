@@ -60,8 +60,7 @@ def _one_frame(clip: Path) -> Path:
 def measure(clip: Path, folder: Path) -> dict[str, float]:
     """Run daemon, page and broker for a while: CPU, memory, latency, start and writing."""
     state = folder / "state"
-    models = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "mien/models"
-    shutil.copytree(models, state / "models")
+    give_models(state)
     store = Store.open(state, SystemClock(), StoreConfig())
     store.set_up("demo")  # without a setting nobody is read
     store.close()
@@ -72,14 +71,14 @@ def measure(clip: Path, folder: Path) -> dict[str, float]:
     common = ["--config", str(config)]
     broker = folder / "mosquitto.conf"
     broker.write_text(BROKER.read_text().replace("listener 1883", f"listener {broker_port}"))
-    with _running([_mosquitto(), "-c", str(broker)], broker_port):
+    with running([_mosquitto(), "-c", str(broker)], broker_port):
         subscriber = _Subscriber(broker_port)
         began = time.time()
         daemon_command = [*python, "mien", "run", *common, "--source", str(clip)]
         daemon_command += ["--broker", f"127.0.0.1:{broker_port}"]
         with (
-            _running([*python, "mien_web", *common, "--port", str(page_port)], page_port) as page,
-            _running(daemon_command, None) as daemon,
+            running([*python, "mien_web", *common, "--port", str(page_port)], page_port) as page,
+            running(daemon_command, None) as daemon,
         ):
             began_daemon = daemon.create_time()
             subscriber.first.wait(20)
@@ -97,14 +96,20 @@ def measure(clip: Path, folder: Path) -> dict[str, float]:
                 "latency_p50_ms": statistics.median(delays) * 1e3,
                 "latency_p99_ms": delays[min(len(delays) - 1, round(0.99 * len(delays)))] * 1e3,
                 "messages": len(delays),
-                "daemon_rss_mb": _peak_mb(daemon),
-                "page_rss_mb": _peak_mb(page),
+                "daemon_rss_mb": peak_mb(daemon),
+                "page_rss_mb": peak_mb(page),
                 "first_reading_s": first,
                 "written_mb_per_hour": (io_after.write_bytes - io.write_bytes)
                 / WATCH_S
                 * 3600
                 / 1e6,
             }
+
+
+def give_models(state: Path) -> None:
+    """The models that `make setup` fetched, for a state folder of one's own."""
+    models = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "mien/models"
+    shutil.copytree(models, state / "models")
 
 
 class _Subscriber:
@@ -130,7 +135,8 @@ class _Subscriber:
 
 
 @contextmanager
-def _running(command: list[str], port: int | None) -> Iterator[psutil.Process]:
+def running(command: list[str], port: int | None) -> Iterator[psutil.Process]:
+    """The process, once its port answers if it has one; ended at the end."""
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20
@@ -152,7 +158,8 @@ def _open_page(port: int) -> None:
         page.read()
 
 
-def _peak_mb(process: psutil.Process) -> float:
+def peak_mb(process: psutil.Process) -> float:
+    """The largest part of it that was ever in memory."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(peak.split()[1]) / 1024
