@@ -30,6 +30,7 @@ GROUND = [
     "stage",
     "heads",
     "intervals",
+    "predictions",
 ]
 PURE = ["smoothing", "tracks", "reading", "pose", "layer"]
 

@@ -189,6 +189,9 @@ def people(db: Any) -> None:
         "CREATE INDEX corrections_capture ON corrections (capture)",
         "CREATE INDEX pictures_expression ON pictures (expression)",
         "CREATE INDEX pictures_dhash ON pictures (dhash)",
+        # What is counted in the library, without touching the rows, which are mostly pixels.
+        "CREATE INDEX pictures_counted ON pictures (client, expression, source, color)",
+        "CREATE INDEX predictions_counted ON predictions (bundle, head, picture, expression)",
     ):
         db.execute(statement)
 

@@ -78,12 +78,15 @@ class Mistake(Struct, frozen=True):
     confidence: float
 
 
+_COUNTED = "INDEXED BY predictions_counted"  # else SQLite reads the rows with their embeddings
+
+
 def summary(db: Any, user: int, chosen: Filter, bundle: str, head: str) -> Summary:
     """What is predicted of those pictures that this user may see."""
     fits, values = gallery.where(user, chosen)
     rows = db.execute(
         "SELECT p.expression, r.picture IS NOT NULL, r.expression, count(*) FROM pictures p "
-        "LEFT JOIN predictions r ON r.picture = p.id AND r.bundle = ? AND r.head = ? "
+        f"LEFT JOIN predictions r {_COUNTED} ON r.picture = p.id AND r.bundle = ? AND r.head = ? "
         f"{fits} GROUP BY 1, 2, 3",
         (bundle, head, *values),
     ).fetchall()
@@ -108,8 +111,10 @@ def mistakes(
         "SELECT p.id, p.name, p.expression, r.expression, "
         "substr(r.probabilities, 1 + 4 * r.expression, 4) FROM pictures p "
         "JOIN predictions r ON r.picture = p.id AND r.bundle = ? AND r.head = ? "
-        f"{fits} AND p.expression <> r.expression",
-        (bundle, head, *values),
+        "WHERE p.id IN (SELECT p.id FROM pictures p "
+        f"JOIN predictions r {_COUNTED} ON r.picture = p.id AND r.bundle = ? AND r.head = ? "
+        f"{fits} AND p.expression <> r.expression)",
+        (bundle, head, bundle, head, *values),
     )
     found = [
         Mistake(id, name, expression, answer, struct.unpack("<f", confidence)[0])
