@@ -36,7 +36,7 @@ BANNED = re.compile(
 )
 # What says that the page does not say so, also across the lines of a source file.
 DENIED = re.compile(
-    r"\b(not|never|nor) (of )?what [\"\s]*(anybody|somebody|a person)\s+(feels|felt)\b"
+    r"\b(not|never|nor) (of )?what [\"\s]*(anybody|somebody|a person|was)\s+(feels|felt)\b"
 )
 
 
