@@ -109,6 +109,15 @@ class TestTable:
         assert summary(box).total == 0
         assert box.db.read(lambda db: predictions.mistakes(db, anna, ALL, "b", "", 10)) == []
 
+    def test_what_a_head_said_goes_with_its_client(self, box: pages.Box) -> None:
+        client = box.client("K-17", "training")
+        box.db.write(lambda db: heads.add(db, "h", client, "b", 0, b"", Settings(), RESULT))
+        found = [Prediction(picture(box, 0), 3, b"\0" * 28, b"")]
+        for head in ("h", ""):
+            box.db.write(lambda db, head=head: predictions.put(db, "b", head, found))
+        box.write("DELETE FROM clients WHERE id = ?", client)
+        assert box.rows("SELECT head FROM predictions") == [("",)]
+
 
 class TestPage:
     def read(self, box: pages.Box, browser: pages.Browser, **fields: str) -> jobs.Job:

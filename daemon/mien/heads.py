@@ -212,11 +212,7 @@ def activate(db: Any, client: str, id: str | None) -> None:
 
 
 def delete(db: Any, client: str, id: str) -> None:
-    """Erase a head of a client, and what was predicted with it."""
-    db.execute(
-        "DELETE FROM predictions WHERE head IN (SELECT id FROM heads WHERE client = ? AND id = ?)",
-        (client, id),
-    )
+    """Erase a head of a client; a trigger erases what was predicted with it."""
     db.execute("DELETE FROM heads WHERE client = ? AND id = ?", (client, id))
 
 

@@ -192,6 +192,9 @@ def people(db: Any) -> None:
         # What is counted in the library, without touching the rows, which are mostly pixels.
         "CREATE INDEX pictures_counted ON pictures (client, expression, source, color)",
         "CREATE INDEX predictions_counted ON predictions (bundle, head, picture, expression)",
+        # However a head goes (erased, consent withdrawn, client deleted), what it said goes too.
+        """CREATE TRIGGER heads_gone AFTER DELETE ON heads BEGIN
+            DELETE FROM predictions WHERE bundle = OLD.bundle AND head = OLD.id; END""",
     ):
         db.execute(statement)
 
