@@ -12,6 +12,7 @@ from flask import (
     redirect,
     render_template,
     request,
+    send_file,
     session,
     url_for,
 )
@@ -306,9 +307,5 @@ def take_back() -> Answer:
 
 @page.post("/library/export.zip")
 def export() -> Response:
-    file, count = receiving.box_zip()
-    answer = Response(file, mimetype="application/zip", direct_passthrough=True)
     name = f"mien-library-{desk.now().iso[:10]}.zip"
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    answer.headers["Mien-Pictures"] = str(count)
-    return answer
+    return send_file(receiving.box_zip(), "application/zip", as_attachment=True, download_name=name)

@@ -286,9 +286,9 @@ def of_captures() -> Work:
     return Work(spool, outcome, keep)
 
 
-def box_zip() -> tuple[IO[bytes], int]:
-    """The labelled pictures as a zip that the workshop imports, and how many they are. Only those
-    that may be learnt from: uploads were let in as such, clients agreed and still do."""
+def box_zip() -> IO[bytes]:
+    """The labelled pictures as a zip that the workshop imports. Only those that may be learnt from:
+    uploads were let in as such, clients agreed and still do."""
     user, now = desk.user(), desk.now()
     box = database.box_id(desk.config().state_dir, make=False)
     file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
@@ -317,4 +317,4 @@ def box_zip() -> tuple[IO[bytes], int]:
         )
     )
     file.seek(0)
-    return file, len(faces)
+    return file
