@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from mien import firstrun
 from mien.clock import SystemClock
 from mien.commands.demo import portrait
 from mien.config import Store as StoreConfig
@@ -269,6 +271,9 @@ def test_a_box_that_was_not_set_up_says_so(tmp_path: Path) -> None:
         process.terminate()
         said = process.communicate(timeout=20)[1]
         assert said.count("This box was not set up yet, so it reads nobody: open its page.") == 1
+        code = re.search(r"one-time code (\w{4}-\w{4})$", said, re.MULTILINE)
+        assert code
+        assert firstrun.fits(box.state, code[1])
 
 
 def test_it_starts_degraded_without_camera_and_broker(tmp_path: Path) -> None:
