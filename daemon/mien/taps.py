@@ -191,7 +191,7 @@ def _do(
             hidden = tap.kind == "keyword_hide"
             was = next(k.hidden for k in sessions.keywords(db, owner) if k.id == keyword)
             sessions.hide(db, owner, keyword, hidden=hidden)
-            return keyword, [Back("keywords", keyword, "hidden", was)] if was != hidden else []
+            return keyword, [Back("keywords", keyword, "hidden", int(was))] if was != hidden else []
         case "here":
             return "", []
         case "undo":

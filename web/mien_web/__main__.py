@@ -4,13 +4,14 @@ import argparse
 import logging
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import waitress
 
 from mien import config
-from mien_web import create_app
+from mien_web import create_app, session
 
 SPARE_THREADS = 4
 """Threads beside those that hold a viewer's open question."""
@@ -32,9 +33,10 @@ def main() -> int:
         return 78
     host = settings.page.host
     port = settings.page.port if options.port is None else options.port
+    app = create_app(settings)
     try:
         server = waitress.create_server(
-            create_app(settings),
+            app,
             host=host,
             port=port,
             threads=settings.page.viewers + SPARE_THREADS,
@@ -48,6 +50,8 @@ def main() -> int:
         )
         return 1
     signal.signal(signal.SIGTERM, _leave)
+    # A session that was forgotten stops also when every browser is closed.
+    threading.Thread(target=session.mind, args=(app,), name="tidy", daemon=True).start()
     print(f"Mien's page: {_address(server, host)}  (Ctrl-C stops it)", flush=True)
     server.run()  # until Ctrl-C or SIGTERM
     return 0

@@ -1,6 +1,7 @@
 """The session page: topics, excluded stretches, captures and notes, tapped while listening."""
 
 import math
+import time
 import uuid
 from contextlib import suppress
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import msgspec
 from flask import (
     Blueprint,
+    Flask,
     Response,
     abort,
     current_app,
@@ -398,6 +400,14 @@ def _note_end(db: Any, session: Session, user: str, code: str) -> None:
         db, desk.now().utc, user, "session.ended", code,
         session=session.id, how=session.ended, length_ms=session.length_ms,
     )  # fmt: skip
+
+
+def mind(app: Flask) -> None:
+    """Tidy up each minute, for ever: in a thread of its own."""
+    while True:
+        time.sleep(TIDY_S)
+        with app.app_context(), suppress(StoreError):  # a full disk is told where somebody asks
+            tidy()
 
 
 @page.before_app_request
