@@ -166,6 +166,8 @@ class TestLogIn:
         for name in ("anna", "nobody"):
             statuses = [sign_in(browser, "wrong", name).status_code for _ in range(4)]
             assert statuses == [401, 401, 401, 429]
+        told = [(entry.action, entry.subject) for entry in box.db.read(audit.entries)]
+        assert told == [("sign-in.refused", ""), ("sign-in.refused", "anna")]
 
     def test_waits_survive_a_restart_and_end(self, box: Box, tmp_path: Path) -> None:
         browser = known(box)

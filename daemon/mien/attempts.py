@@ -50,6 +50,11 @@ def begin(db: Any, utc_ms: int, *doors: str) -> int:
     return 0
 
 
+def shut(db: Any, utc_ms: int, door: str) -> bool:
+    row = db.execute("SELECT shut_until_utc FROM attempts WHERE door = ?", (door,)).fetchone()
+    return row is not None and row[0] > utc_ms
+
+
 def succeeded(db: Any, *doors: str) -> None:
     """The attempt that began was right: a name's failures are forgotten, an address loses this one
     only, for whoever guesses may have a log-in of their own."""

@@ -117,7 +117,7 @@ class Store(Struct, frozen=True):
 
 class Page(Struct, frozen=True):
     host: Annotated[
-        Literal["127.0.0.1", "::1", "localhost"], _doc("loopback only, until there is a log-in")
+        Literal["127.0.0.1", "::1", "localhost"], _doc("loopback only, until the page speaks TLS")
     ] = "127.0.0.1"
     port: Annotated[int, _doc("1–65535", ge=1, le=65535)] = 8080
     hosts: Annotated[

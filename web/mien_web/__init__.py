@@ -26,6 +26,7 @@ from mien_web import (
     predictions,
     seat,
     session,
+    welcome,
 )
 
 PAGES = (
@@ -36,6 +37,7 @@ PAGES = (
     facs.page,
     library.page,
     door.page,
+    welcome.page,
     clients.page,
     seat.page,
     predictions.page,

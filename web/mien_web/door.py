@@ -24,7 +24,7 @@ from flask_babel import gettext, ngettext
 from msgspec.structs import replace
 from werkzeug.wrappers import Response
 
-from mien import attempts, audit, firstrun, passphrase, settings, users
+from mien import attempts, audit, passphrase, settings, users
 from mien.control import ControlError
 from mien.database import StoreError
 from mien.users import Login, Role, User
@@ -78,7 +78,7 @@ def recognise() -> None:
         if g.login is None and _on_the_box():
             g.user = desk.read(users.demo)
             if g.user is None and desk.read(settings.setting) == "demo":
-                g.user = desk.write(lambda db: users.make_demo(db, _now_ms()))
+                g.user = desk.write(lambda db: users.make_demo(db, now_ms()))
     except StoreError as error:
         g.store_error = error
     if g.login and not g.login.locked:
@@ -88,7 +88,7 @@ def recognise() -> None:
 def _login(token: str) -> Login | None:
     if not token:
         return None
-    key, now = _fingerprint(token), _now_ms()
+    key, now = _fingerprint(token), now_ms()
     boot = desk.now().boot_id
     login, idle = desk.read(lambda db: (users.login(db, key, boot), idle_minutes(db)))
     if login is None or login.ended(now):
@@ -124,7 +124,7 @@ def _fingerprint(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
     return round(desk.now().utc * 1000)
 
 
@@ -137,12 +137,12 @@ def _turn_away() -> Response:
     elif desk.read(users.set_up):
         place, said = "door.login", gettext("You are not signed in.")
     else:
-        place, said = "door.welcome", gettext("This box is not set up yet.")
+        place, said = "welcome.show", gettext("This box is not set up yet.")
     if _by_script():
         answer = jsonify(error=said)
         answer.status_code = 401
         return answer
-    if place == "door.welcome":
+    if place == "welcome.show":
         return redirect(url_for(place), 303)
     wanted = request.full_path.rstrip("?") if request.method == "GET" else referrer()
     return redirect(url_for(place, next=wanted), 303)
@@ -179,58 +179,79 @@ def next_page(user: User) -> str:
     return url_for("clients.index" if clients else "live.show")
 
 
-# ── first run ────────────────────────────────────────────────────────────────────────────────────
+# ── log-in and log-out ───────────────────────────────────────────────────────────────────────────
 
 
-@page.get("/welcome")
-def welcome() -> Any:
-    if desk.read(users.set_up):
-        return redirect(url_for("door.login"))
-    return render_template("door/welcome.html", problems={})
+@page.get("/login")
+def login() -> Any:
+    if g.user is not None and g.login is not None:
+        return redirect(next_page(g.user))
+    if not desk.read(users.set_up):
+        return redirect(url_for("welcome.show"))
+    return render_template("door/login.html", problem=None)
 
 
-@page.post("/welcome")
-def set_up() -> Any:
-    if desk.read(users.set_up):
-        flash(gettext("This box is set up already. Sign in."))
-        return redirect(url_for("door.login"), 303)
-    doors = (attempts.door("code", "first run"), _address())
-    if wait := desk.write(lambda db: attempts.begin(db, _now_ms(), *doors)):
-        return refused(render_template("door/welcome.html", problems={"code": waiting(wait)}), wait)
-    if not firstrun.fits(desk.config().state_dir, request.form.get("code", "")):
-        wrong = gettext("This is not the code. It stands in the log of the box.")
-        return render_template("door/welcome.html", problems={"code": wrong}), 403
-    desk.write(lambda db: attempts.succeeded(db, *doors))
-    name = users.name_of(request.form.get("name", ""))
-    chosen, said = request.form.get("setting"), request.form.get("passphrase", "")
-    problems = {}
-    if chosen not in ("clinic", "home"):
-        problems["setting"] = gettext("Choose where the box stands: a clinic or a home.")
-    if name is None:
-        problems["name"] = name_hint()
-    if fault := passphrase_problem(said, request.form.get("again", ""), name or ""):
-        problems["passphrase"] = fault
-    if problems or name is None:
-        return render_template("door/welcome.html", problems=problems), 400
-    hashed, now = passphrase.hashed(said), desk.now()
-    roles: set[Role] = {"administrator", "therapist" if chosen == "clinic" else "home"}
+@page.post("/login")
+def sign_in() -> Any:
+    name, said = request.form.get("name", ""), request.form.get("passphrase", "")
+    found, problem, wait = check(name, said)
+    if found is None:
+        return refused(render_template("door/login.html", problem=problem), wait)
+    return let_in(found.id, found.name, next_page(found))
 
-    def begin(db: Any) -> int | None:
-        if users.set_up(db):
-            return None
-        if demo := users.demo(db):
-            users.end_demo(db, demo)
-        settings.put(db, "setting", chosen)
-        user = users.add(db, _now_ms(), name, roles, hashed)
-        audit.note(db, now.utc, name, "box.set-up", setting=chosen)
-        return user
 
-    user = desk.write(begin)
-    if user is None:
-        return redirect(url_for("door.login"), 303)
-    firstrun.used(desk.config().state_dir)
-    tell_daemon()
-    return _let_in(user, name, url_for("live.show"))
+def check(name: str, said: str) -> tuple[User | None, str, int]:
+    """The user whose passphrase this is; or the sentence why not, and the milliseconds to wait."""
+    name = users.name_of(name) or ""
+    doors = (attempts.door("user", name), address())
+    if wait := desk.write(lambda db: attempts.begin(db, now_ms(), *doors)):
+        return None, waiting(wait), wait
+    account = desk.read(lambda db: users.account(db, name))
+    kept = account.passphrase if account and not account.disabled else None
+    if passphrase.fits(kept, said) and account:
+        desk.write(lambda db: attempts.succeeded(db, *doors))
+        return account.user, "", 0
+    now = desk.now()
+
+    def note(db: Any) -> None:
+        if attempts.shut(db, now_ms(), doors[0]):
+            audit.note(db, now.utc, "", "sign-in.refused", account.user.name if account else "")
+
+    desk.write(note)
+    return None, gettext("Name and passphrase do not belong together."), 0
+
+
+def let_in(user: int, name: str, to: str) -> Response:
+    """Sign this browser in, and lead it on."""
+    token, old = secrets.token_urlsafe(32), request.cookies.get(COOKIE, "")
+    now = desk.now()
+
+    def begin(db: Any) -> None:
+        users.end_login(db, _fingerprint(old))
+        users.begin_login(db, _fingerprint(token), user, now_ms())
+        audit.note(db, now.utc, name, "signed-in")
+
+    desk.write(begin)
+    answer = redirect(to, 303)
+    answer.set_cookie(
+        COOKIE, token, httponly=True, samesite="Strict", secure=request.is_secure, path="/"
+    )
+    return answer
+
+
+@page.post("/logout")
+def logout() -> Response:
+    if g.login:
+        login, now = g.login, desk.now()
+
+        def end(db: Any) -> None:
+            users.end_login(db, login.id)
+            audit.note(db, now.utc, login.user.name, "signed-out")
+
+        desk.write(end)
+    answer = redirect(url_for("door.login"), 303)
+    answer.delete_cookie(COOKIE, httponly=True, samesite="Strict", secure=request.is_secure)
+    return answer
 
 
 def tell_daemon() -> None:
@@ -263,73 +284,6 @@ def passphrase_problem(said: str, again: str, name: str) -> str | None:
     return None if said == again else str(differ)
 
 
-# ── log-in and log-out ───────────────────────────────────────────────────────────────────────────
-
-
-@page.get("/login")
-def login() -> Any:
-    if g.user is not None and g.login is not None:
-        return redirect(next_page(g.user))
-    if not desk.read(users.set_up):
-        return redirect(url_for("door.welcome"))
-    return render_template("door/login.html", problem=None)
-
-
-@page.post("/login")
-def sign_in() -> Any:
-    name, said = request.form.get("name", ""), request.form.get("passphrase", "")
-    found, problem, wait = check(name, said)
-    if found is None:
-        return refused(render_template("door/login.html", problem=problem), wait)
-    return _let_in(found.id, found.name, next_page(found))
-
-
-def check(name: str, said: str) -> tuple[User | None, str, int]:
-    """The user whose passphrase this is; or the sentence why not, and the milliseconds to wait."""
-    name = users.name_of(name) or ""
-    doors = (attempts.door("user", name), _address())
-    if wait := desk.write(lambda db: attempts.begin(db, _now_ms(), *doors)):
-        return None, waiting(wait), wait
-    account = desk.read(lambda db: users.account(db, name))
-    kept = account.passphrase if account and not account.disabled else None
-    if passphrase.fits(kept, said) and account:
-        desk.write(lambda db: attempts.succeeded(db, *doors))
-        return account.user, "", 0
-    return None, gettext("Name and passphrase do not belong together."), 0
-
-
-def _let_in(user: int, name: str, to: str) -> Response:
-    token, old = secrets.token_urlsafe(32), request.cookies.get(COOKIE, "")
-    now = desk.now()
-
-    def begin(db: Any) -> None:
-        users.end_login(db, _fingerprint(old))
-        users.begin_login(db, _fingerprint(token), user, _now_ms())
-        audit.note(db, now.utc, name, "signed-in")
-
-    desk.write(begin)
-    answer = redirect(to, 303)
-    answer.set_cookie(
-        COOKIE, token, httponly=True, samesite="Strict", secure=request.is_secure, path="/"
-    )
-    return answer
-
-
-@page.post("/logout")
-def logout() -> Response:
-    if g.login:
-        login, now = g.login, desk.now()
-
-        def end(db: Any) -> None:
-            users.end_login(db, login.id)
-            audit.note(db, now.utc, login.user.name, "signed-out")
-
-        desk.write(end)
-    answer = redirect(url_for("door.login"), 303)
-    answer.delete_cookie(COOKIE, httponly=True, samesite="Strict", secure=request.is_secure)
-    return answer
-
-
 def waiting(ms: int) -> str:
     """How long somebody has to wait, as a sentence."""
     seconds = -(-ms // 1000)
@@ -353,7 +307,7 @@ def refused(body: str, ms: int) -> tuple[str, int, dict[str, str]]:
     return (body, 429, {"Retry-After": str(-(-ms // 1000))}) if ms else (body, 401, {})
 
 
-def _address() -> str:
+def address() -> str:
     return attempts.door("address", request.remote_addr or "")
 
 
@@ -391,12 +345,12 @@ def unlock() -> Any:
         found, problem, wait = check(login.user.name, request.form.get("passphrase", ""))
         if found is None:
             return refused(_lock_screen(problem), wait)
-        desk.write(lambda db: users.unlock(db, login.id, _now_ms()))
+        desk.write(lambda db: users.unlock(db, login.id, now_ms()))
         return redirect(next_page(login.user), 303)
     if desk.write(lambda db: users.try_pin(db, login.id)) and passphrase.fits(
         account.pin, request.form.get("pin", "")
     ):
-        desk.write(lambda db: users.unlock(db, login.id, _now_ms()))
+        desk.write(lambda db: users.unlock(db, login.id, now_ms()))
         return redirect(next_page(login.user), 303)
     left = desk.read(lambda db: users.pins_left(db, login.id))
     if left:
@@ -424,4 +378,4 @@ def state() -> Response:
     if g.login is None or g.login.locked:
         return jsonify(left=None if g.user else 0)
     idle = desk.read(idle_minutes)
-    return jsonify(left=max(0, g.login.left_ms(_now_ms(), idle * 60_000)) / 1000)
+    return jsonify(left=max(0, g.login.left_ms(now_ms(), idle * 60_000)) / 1000)

@@ -11,6 +11,7 @@ import secrets
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, g, request
+from flask_babel import gettext
 
 from mien_web import desk
 
@@ -58,8 +59,10 @@ def _check_host() -> None:
     if name not in LOOPBACK and name not in {host.lower() for host in desk.config().page.hosts}:
         abort(
             403,
-            "This page answers only at localhost, 127.0.0.1 and [::1] of its own device, and at "
-            "the names in its config file, section [page], key hosts.",
+            gettext(
+                "This page answers only at localhost, 127.0.0.1 and [::1] of its own device, and "
+                "at the names in its config file, section [page], key hosts."
+            ),
         )
 
 
@@ -68,16 +71,19 @@ def _check_origin() -> None:
     if request.method in ("GET", "HEAD"):
         opened = request.headers.get("Sec-Fetch-Mode") == "navigate"
         if site not in (None, "same-origin", "none") and not opened:
-            abort(403, "Another web site may not read or embed this page.")
+            abort(403, gettext("Another web site may not read or embed this page."))
         return
     origin = request.headers.get("Origin")
     ours = site == "same-origin" if site else origin == request.host_url.rstrip("/")
     if not ours:
-        abort(403, "This can only be done from the page itself.")
+        abort(403, gettext("This can only be done from the page itself."))
     held = request.cookies.get(COOKIE, "")
     sent = request.headers.get("Mien-Token") or request.form.get("token", "")
     if not held or not hmac.compare_digest(held.encode(), sent.encode()):
-        abort(403, "This form is older than the page's cookie. Load the page again, then repeat.")
+        abort(
+            403,
+            gettext("This form is older than the page’s cookie. Load the page again, then repeat."),
+        )
 
 
 def _harden(response: Response) -> Response:
