@@ -105,7 +105,7 @@ def within(
         last = bisect.bisect_left(times, end_ms) - 1
         for index in range(bisect.bisect_left(ends, first), len(found)):
             run = found[index]
-            if run.first > last:
+            if run.first > last or first > last:
                 break
             a, b = max(run.first, first), min(run.last, last)
             cut.append(Run(run.place, a, b, times[a], times[b] + 1000))
