@@ -537,5 +537,6 @@ function parsed(text) {
 if (acts.length) set(find("last"), acts.at(-1).said);
 watch(main, words, () => state.running && main.dataset.running === "yes");
 setInterval(() => document.hidden || tick(), 1000);
+find("add").firstElementChild.disabled = false; // before this script it would load the page anew
 render();
 sync();
