@@ -156,6 +156,12 @@ def test_zoom_by_button_wheel_and_key(session: str, opened: Any) -> None:
     expect(ticks.first).to_have_text("0:00")
 
 
+def test_a_link_to_a_moment_opens_it(session: str, opened: Any) -> None:
+    page = opened(f"/sessions/{session}#t=450")
+    expect(page.locator("#readout")).to_contain_text("7:30 · cannot tell: turned away")
+    expect(page.locator(".axis text").first).to_have_text("6:30")
+
+
 def test_a_stretch_is_drawn_excluded_and_taken_back(
     box: pages.Box, session: str, opened: Any
 ) -> None:

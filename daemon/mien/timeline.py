@@ -76,7 +76,10 @@ class Column(Struct):
 
 
 def seconds(db: Any, session: "Session") -> list[Second]:
-    """The readings of a session in order of time, one a second while it was watched and kept."""
+    """The readings of a session in order of time, one a second while it was watched; none where
+    its numbers are not kept."""
+    if not session.numbers:
+        return []
     found = db.execute("SELECT id FROM boots WHERE boot_id = ?", (session.boot,)).fetchone()
     if not found:
         return []
@@ -121,21 +124,12 @@ def merged(spans: Iterable[Span], end_ms: int) -> list[tuple[int, int]]:
 
 def kept(seconds: Sequence[Second], exclusions: Iterable[Span]) -> list[Second]:
     """The seconds outside every excluded stretch: all that ever counts."""
-    spans = merged(exclusions, _END_OF_BOOT)
-    left = []
-    place = 0
-    for second in seconds:
-        while place < len(spans) and spans[place][1] <= second.at_ms:
-            place += 1
-        if place == len(spans) or second.at_ms < spans[place][0]:
-            left.append(second)
-    return left
+    return _split(seconds, merged(exclusions, _END_OF_BOOT))[1]
 
 
-def within(seconds: Sequence[Second], spans: Iterable[Span]) -> list[Second]:
-    """The seconds inside at least one of these stretches, each once."""
-    outside = {second.at_ms for second in kept(seconds, spans)}
-    return [second for second in seconds if second.at_ms not in outside]
+def within(seconds: Sequence[Second], stretches: Sequence[tuple[int, int]]) -> list[Second]:
+    """The seconds inside stretches as `merged` gives them."""
+    return _split(seconds, stretches)[0]
 
 
 def columns(
@@ -214,3 +208,18 @@ def _grid(from_ms: int, to_ms: int, phase_ms: int) -> tuple[int, int]:
     start, and the one after its last."""
     first = (from_ms + phase_ms) // 1000
     return first, max(first, -(-(to_ms + phase_ms) // 1000))
+
+
+def _split(
+    seconds: Sequence[Second], stretches: Sequence[tuple[int, int]]
+) -> tuple[list[Second], list[Second]]:
+    """The seconds inside and outside of stretches that are in order and apart."""
+    inside: list[Second] = []
+    outside: list[Second] = []
+    place = 0
+    for second in seconds:
+        while place < len(stretches) and stretches[place][1] <= second.at_ms:
+            place += 1
+        held = place < len(stretches) and stretches[place][0] <= second.at_ms
+        (inside if held else outside).append(second)
+    return inside, outside

@@ -10,7 +10,7 @@ from flask_babel import format_decimal, format_percent, gettext
 from msgspec import Struct
 from werkzeug.wrappers import Response as Answer
 
-from mien import captures, clients, edits, sessions, timeline
+from mien import captures, cells, clients, edits, sessions, timeline
 from mien.clients import Client
 from mien.events import EXPRESSIONS
 from mien.sessions import KeywordError, Session, Tag
@@ -78,8 +78,9 @@ def show(session: str) -> str:
         band=drawing.band(drawn),
         attention=drawing.attention(drawn),
         ticks=_ticks(length),
-        topics=_topics(tags, counted, length),
-        exclusions=sorted(exclusions, key=lambda exclusion: exclusion.from_ms),
+        moment_s=cells.MOMENT_MS // 1000,
+        topics=_topics(tags, counted),
+        exclusions=exclusions,
         excluded=excluded,
         notes=notes,
         captures=marks,
@@ -173,17 +174,15 @@ def _ticks(length: int) -> list[int]:
     return list(range(0, length + 1, step))
 
 
-def _topics(tags: list[Tag], counted: list[Second], length: int) -> list[Topic]:
+def _topics(tags: list[Tag], counted: list[Second]) -> list[Topic]:
     """By keyword, in the order in which they came up."""
     grouped: dict[str, list[Tag]] = {}
-    for tag in sorted(tags, key=lambda tag: (tag.from_ms, tag.id)):
-        grouped.setdefault(tag.text, []).append(tag)
-    topics = []
-    for name, own in grouped.items():
-        tally = timeline.total(timeline.within(counted, own))
-        tally.to_ms = sum(stop - start for start, stop in timeline.merged(own, length))
-        topics.append(Topic(name, own, tally))
-    return topics
+    for tag in tags:
+        grouped.setdefault(tag.keyword, []).append(tag)
+    return [
+        Topic(own[0].text, own, timeline.total(timeline.within(counted, cells.spans(own))))
+        for own in grouped.values()
+    ]
 
 
 def _state(row: Second) -> str:

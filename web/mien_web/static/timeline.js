@@ -353,6 +353,12 @@ if (length > 0) {
   if (editable) grips();
   const before = JSON.parse(sessionStorage.getItem(kept) ?? "null");
   if (before && before.view.to <= length && before.view.to > before.view.from) view = before.view;
+  const moment = /^#t=(\d+)$/.exec(location.hash);  // a link to one moment
+  if (moment) {
+    const ms = inside(Number(moment[1]) * 1000);
+    view = { from: Math.max(0, ms - 60_000), to: Math.min(length, ms + 120_000) };
+    look(ms);
+  }
   if (view.from > 0 || view.to < length) show(view.from, view.to);
   else draw();
   if (before && document.querySelector(".undo")) window.scrollTo(0, before.scroll);
