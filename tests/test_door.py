@@ -250,7 +250,7 @@ class TestTurnedAway:
             assert browser.get(path).status_code == 200
         with browser.get("/static/mien.css") as style:
             assert style.status_code == 200
-        assert "Live view" not in text(browser.get("/about"))
+        assert 'href="/clients"' not in browser.get("/about").text
 
     def test_a_store_that_is_not_there(self, box: Box) -> None:
         browser = box.browser()

@@ -76,7 +76,7 @@ def menu() -> list[tuple[str, str]]:
         ("clients.index", gettext("Clients"), {"therapist", "home"}),
         ("library.index", gettext("Library"), {"therapist"}),
         ("model.show", gettext("Model"), {"therapist", "administrator"}),
-        ("live.show", gettext("Live view"), anybody),
+        ("live.show", gettext("Live"), anybody),
         ("household.index", gettext("Box"), {"administrator"}),
     )
     shown = [

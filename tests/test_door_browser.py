@@ -1,0 +1,142 @@
+"""First run, lock and log-in in a real browser, with axe-core on each page."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect, sync_playwright
+from werkzeug.serving import make_server
+
+import pages
+from mien import firstrun
+from pages import Box
+
+CHROMIUM = Path("/usr/bin/chromium")
+WORDS = "four unrelated plain words"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
+    ),
+]
+
+
+@pytest.fixture
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
+    yield from pages.box(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def page(box: Box) -> Iterator[Page]:
+    server = make_server("127.0.0.1", 0, box.app, threaded=True)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        context = browser.new_context(
+            base_url=f"http://127.0.0.1:{server.port}", viewport={"width": 1280, "height": 800}
+        )
+        yield context.new_page()
+        browser.close()
+    server.shutdown()
+    serving.join(10)
+    server.server_close()
+
+
+def sound(page: Page) -> None:
+    """Nothing serious in axe-core's eyes, no scrolling sideways on a phone, targets large enough,
+    in all four choices of colours."""
+    for theme in ("light", "dark", "night"):
+        page.evaluate("theme => document.documentElement.dataset.theme = theme", theme)
+        found = Axe().run(page).response["violations"]
+        assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == [], theme
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    for target in page.locator("button, .top a, summary, .desk a, select").all():
+        bounds = target.bounding_box()
+        assert not bounds or bounds["height"] >= 48, target
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def nobody_there(box: Box, page: Page, seconds: float) -> None:
+    """Time passes; then the tablet is looked at again."""
+    box.clock.advance(seconds)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def test_from_the_first_run_to_the_lock_screen(box: Box, page: Page, tmp_path: Path) -> None:
+    box.set(None)
+    page.goto("/")
+    expect(page).to_have_url("/welcome")
+    expect(page.get_by_label("At a workplace")).to_be_disabled()
+    sound(page)
+    page.get_by_label("Code").fill("AAAA-AAAA")
+    page.get_by_label("In a clinic").check()
+    page.get_by_label("Name", exact=True).fill("anna")
+    page.get_by_label("Passphrase").fill(WORDS)
+    page.get_by_label("Once more").fill(WORDS)
+    page.get_by_role("button", name="Set up this box").click()
+    expect(page.get_by_role("alert")).to_contain_text("This is not the code")
+    sound(page)
+    page.get_by_label("Code").fill(firstrun.code(tmp_path).lower())
+    page.get_by_label("Passphrase").fill(WORDS)
+    page.get_by_label("Once more").fill(WORDS)
+    page.get_by_role("button", name="Set up this box").click()
+    expect(page).to_have_url("/")
+
+    for path in ("/box", "/users", "/users/1", "/audit", "/me"):
+        page.goto(path)
+        sound(page)
+    page.get_by_label("New PIN").fill("2580")
+    page.get_by_label("Your passphrase").fill(WORDS)
+    page.get_by_role("button", name="Save the PIN").click()
+    expect(page.get_by_text("The PIN is set.")).to_be_visible()
+
+    page.goto("/audit?action=signed-in")
+    nobody_there(box, page, 9 * 60 + 10)
+    warning = page.get_by_text("The screen locks in a minute.")
+    expect(warning).to_be_visible()
+    page.mouse.click(600, 700)
+    expect(warning).to_be_hidden()
+    nobody_there(box, page, 601)
+    expect(page).to_have_url("/lock?next=%2Faudit%3Faction%3Dsigned-in")
+    sound(page)
+    page.get_by_label("PIN of anna").fill("2580")
+    page.get_by_role("button", name="Unlock").click()
+    expect(page).to_have_url("/audit?action=signed-in")
+
+    page.locator(".who summary").click()
+    page.get_by_role("button", name="Night").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "night")
+    expect(page).to_have_url("/audit?action=signed-in")
+    page.locator(".who summary").click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
+    page.locator(".who summary").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url("/login")
+    sound(page)
+    page.get_by_label("Passphrase", exact=True).fill(WORDS)
+    page.get_by_label("Show the passphrase").check()
+    expect(page.get_by_label("Passphrase", exact=True)).to_have_attribute("type", "text")
+
+
+def test_it_can_be_put_on_a_home_screen(box: Box, page: Page) -> None:
+    page.goto("/about")
+    manifest = page.evaluate(
+        """async () => {
+          const link = document.querySelector("link[rel=manifest]").href;
+          const manifest = await (await fetch(link)).json();
+          const sizes = await Promise.all(manifest.icons.map(async ({ src }) => {
+            const picture = await createImageBitmap(await (await fetch(new URL(src, link))).blob());
+            return `${picture.width}x${picture.height}`;
+          }));
+          return { ...manifest, sizes };
+        }"""
+    )
+    assert manifest["display"] == "standalone"
+    assert manifest["sizes"] == [icon["sizes"] for icon in manifest["icons"]]
+    assert {"192x192", "512x512"} <= set(manifest["sizes"])
