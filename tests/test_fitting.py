@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien import fitting
+from mien import fitting, layer
 from mien.bundle import BundleError, load_bundle, shipped_bundle
 from mien.events import EXPRESSIONS
 from mien.fitting import Examples, Floats, Ints, Layer, fit, own_layer, parts
 from mien.heads import Example, Fitted, Settings, Task
+from mien.mandate import Head
 
 BUNDLE = load_bundle(shipped_bundle())
 SADNESS, NEUTRAL = EXPRESSIONS.index("sadness"), EXPRESSIONS.index("neutral")
@@ -127,6 +128,15 @@ class TestWork:
         assert steps == [(step, 6) for step in range(7)]
         layer = np.frombuffer(done.weights, "<f4").reshape(-1, 7)
         assert layer.shape == (len(own_layer(BUNDLE).weights) + 1, 7)
+
+    def test_the_daemon_can_read_with_it(self) -> None:
+        captures = quiet_faces(12, 3)
+        done = fitting.work(task(captures), lambda *_: None)
+        own = layer.own(BUNDLE)
+        fitted = layer.personal(Head("h", BUNDLE.name, done.weights), BUNDLE, own)
+        features = np.frombuffer(captures[1].embedding or b"", "<f4")[None, None, :]
+        assert own.logits(features).argmax() == SADNESS
+        assert fitted.logits(features).argmax() == NEUTRAL
 
     def test_a_crop_without_an_embedding_is_read(self) -> None:
         with np.load(BUNDLE.path / "known_answer.npz") as known:

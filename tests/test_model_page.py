@@ -56,8 +56,8 @@ class TestCardPage:
         said = pages.text(browser.get("/model"))
         assert "mien-fer-2 shipped with this version" in said
         assert "As most people saw it 78.7 % Ten people had said" in said
-        assert "66.1 % (64.6–67.7 %; 3589 pictures)" in said
-        assert "Right in all: 69.7 % of 3589 pictures, 95 % interval 68.2–71.2 %." in said
+        assert "66.1 % (64.6–67.7 %; 3,589 pictures)" in said
+        assert "Right in all: 69.7 % of 3,589 pictures, 95 % interval 68.2–71.2 %." in said
         assert "29 % of disgust is taken for anger" in said
         assert "disgust 52 % (39–64 %; 29 of 56)" in said
         assert "nothing is known of how the errors fall among them" in said
@@ -84,6 +84,7 @@ class TestCardPage:
         assert "newer activated on this box" in said
         assert "Each row is an expression as most people saw it" in said
         assert "Confusion matrix of newer over 56 pictures" in said
+        assert "As most people saw it 100.0 % (93.6–100.0 %; 56 pictures)" in said
 
     def test_who_may_see_it(self, box: pages.Box) -> None:
         assert box.browser("ben", "administrator").get("/model").status_code == 200
