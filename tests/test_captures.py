@@ -97,6 +97,16 @@ def test_a_deleted_capture_is_in_no_list_and_can_be_put_back(box: pages.Box, ses
     assert box.db.read(lambda db: captures.count(db, session)) == 1
 
 
+def test_what_was_deleted_is_swept_for_its_owner_alone(box: pages.Box, session: str) -> None:
+    for id in ("one", "two"):
+        box.db.write(lambda db, id=id: captures.add(db, id, session, 5000, SHOT))  # type: ignore[misc]
+    box.db.write(lambda db: captures.delete(db, "one"))
+    owner, other = box.user(), box.user("berta")
+    assert box.db.write(lambda db: captures.sweep(db, other)) == 0
+    assert box.db.write(lambda db: captures.sweep(db, owner)) == 1
+    assert box.rows("SELECT id FROM captures") == [("two",)]
+
+
 def test_another_users_capture_is_not_found(box: pages.Box, session: str) -> None:
     box.db.write(lambda db: captures.add(db, "one", session, 5000, SHOT))
     assert find(box, "one")

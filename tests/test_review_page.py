@@ -308,6 +308,18 @@ def test_a_deleted_capture_can_be_put_back(box: Box, anna: Browser) -> None:
     assert actions == [("capture.deleted",), ("capture.restored",)]
 
 
+def test_a_deleted_capture_is_erased_for_good_once_the_next_is_touched(
+    box: Box, anna: Browser
+) -> None:
+    shots(box, 3)
+    anna.post("/captures/cap0/delete")
+    anna.post("/captures/cap1/delete")
+    assert box.rows("SELECT id FROM captures ORDER BY id") == [("cap1",), ("cap2",)]
+    anna.post("/captures/cap2/label", {"expression": "1"})
+    assert box.rows("SELECT id FROM captures") == [("cap2",)]
+    assert anna.post("/captures/cap1/restore").status_code == 404
+
+
 def test_faces_are_not_left_in_a_cache(box: Box, anna: Browser) -> None:
     shots(box, 1)
     for url, kind in (("face.jpg", "image/jpeg"), ("crop.png", "image/png")):

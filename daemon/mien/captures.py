@@ -163,8 +163,19 @@ def take_back(db: Any, id: str) -> bool:
 
 
 def delete(db: Any, id: str, *, deleted: bool = True) -> None:
-    """Take a capture out of every list and count, or put it back."""
+    """Take a capture out of every list and count, or put it back while `sweep` has not run."""
     db.execute("UPDATE captures SET deleted = ? WHERE id = ?", (deleted, id))
+
+
+def sweep(db: Any, owner: int) -> int:
+    """Erase for good what was deleted of this user's clients; how many captures it was."""
+    return int(
+        db.execute(
+            "DELETE FROM captures WHERE deleted AND session IN (SELECT s.id FROM sessions s "
+            "JOIN clients p ON p.id = s.client WHERE p.owner = ?)",
+            (owner,),
+        ).rowcount
+    )
 
 
 def _capture(row: tuple[Any, ...]) -> Capture:

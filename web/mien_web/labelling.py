@@ -86,8 +86,14 @@ def label(id: str) -> Answer:
         abort(400, gettext("This form names no expression. Load the page again."))
     expression = places.get(said)
     blind = request.form.get("blind") == "1" and capture.correction is None
-    user, now = desk.user().name, desk.now().utc
-    desk.write(lambda db: captures.correct(db, id, expression, user, now, blind=blind))
+    owner, user, now = desk.user().id, desk.user().name, desk.now().utc
+
+    def work(db: Any) -> None:
+        captures.sweep(db, owner)
+        captures.correct(db, id, expression, user, now, blind=blind)
+
+    desk.write(work)
+    cookie.pop("deleted", None)
     cookie["relabelled"] = id
     flash(
         gettext("Capture at %(time)s: noted that you cannot tell.", time=_time(capture))
@@ -114,11 +120,14 @@ def unlabel(id: str) -> Answer:
 
 @page.post("/captures/<id>/<any(delete, restore):wish>")
 def delete(id: str, wish: str) -> Answer:
+    """Delete a capture, or put it back; it can be until the next is deleted or labelled."""
     capture = _find(id)
     gone = wish == "delete"
-    user, now = desk.user().name, desk.now().utc
+    owner, user, now = desk.user().id, desk.user().name, desk.now().utc
 
     def work(db: Any) -> None:
+        if gone:
+            captures.sweep(db, owner)
         captures.delete(db, id, deleted=gone)
         audit.note(db, now, user, f"capture.{wish}d", id, session=capture.session)
 
