@@ -163,17 +163,6 @@ def visits(db: Any, id: str, before_utc: int | None = None, limit: int = 30) -> 
     return [Visit(*row) for row in rows]
 
 
-def running(db: Any, owner: int) -> tuple[str, Client] | None:
-    """The newest session of this user that runs: its id, and whose it is."""
-    row = db.execute(
-        "SELECT s.id, c.id, code, owner, resident, archived, created_utc FROM sessions s "
-        "JOIN clients c ON c.id = s.client WHERE owner = ? AND length_ms IS NULL "
-        "ORDER BY utc DESC LIMIT 1",
-        (owner,),
-    ).fetchone()
-    return (row[0], _client(row[1:])) if row else None
-
-
 # ── consents ─────────────────────────────────────────────────────────────────────────────────────
 
 

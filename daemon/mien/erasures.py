@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from mien import audit
+from mien import audit, sessions
 from mien.clients import KINDS, Client, Kind, standing
 from mien.clock import Stamp
 from mien.events import Stretch
@@ -295,19 +295,10 @@ def _noted(
 
 
 def _end(db: Any, client: str, now: Stamp) -> None:
-    """End what runs; what was going on in it ends with it."""
-    db.execute(
-        "UPDATE sessions SET ended = 'withdrawn', length_ms = iif(boot = ?, max(0, ? - boot_ms), "
-        "active_ms) WHERE client = ? AND length_ms IS NULL",
-        (now.boot_id, round(now.boot_time * 1000), client),
-    )
-    for table in ("tags", "exclusions"):
-        db.execute(
-            f"UPDATE {table} SET to_ms = max(from_ms, "
-            "(SELECT length_ms FROM sessions WHERE id = session)) "
-            f"WHERE to_ms IS NULL AND {_OF_SESSION}",
-            (client,),
-        )
+    """End what runs."""
+    for session in sessions.of_client(db, client):
+        if session.length_ms is None:
+            sessions.end(db, session, sessions.now_ms(session, now), "withdrawn", now)
 
 
 def _erase_numbers(db: Any, client: str, now: Stamp) -> None:

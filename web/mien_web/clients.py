@@ -16,10 +16,11 @@ from flask import (
 from flask_babel import force_locale, format_decimal, gettext, ngettext
 from werkzeug.wrappers import Response as Answer
 
-from mien import audit, clients, database, erasures, forgetting, settings
+from mien import audit, clients, database, erasures, forgetting, sessions, settings
 from mien.clients import KINDS, LONGEST_CODE, NEEDS, Client, Kind
 from mien.control import ControlError
 from mien.database import StoreError
+from mien.sessions import Session
 from mien_web import consents, desk, door, languages
 
 page = Blueprint("clients", __name__)
@@ -45,7 +46,7 @@ def index() -> str:
         archived=archived,
         active=sum(not client.archived for client in everybody),
         stored=sum(client.archived for client in everybody),
-        running=desk.read(lambda db: clients.running(db, me)),
+        running=running(),
         home=at_home(),
         texts=consents.TEXTS,
         kinds=KINDS,
@@ -88,7 +89,7 @@ def show(client: str) -> str:
         visits=visits[:SESSIONS],
         older=visits[SESSIONS - 1].utc if len(visits) > SESSIONS else None,
         newest=before is None,
-        running=desk.read(lambda db: clients.running(db, found.owner)),
+        running=running(),
         texts=consents.TEXTS,
         kinds=_kinds(found),
         version=clients.VERSION,
@@ -313,6 +314,13 @@ def find(client: str) -> Client:
     if found is None:
         abort(404)
     return found
+
+
+def running() -> tuple[Session, Client] | None:
+    """This user's session that runs, and with whom."""
+    me = desk.user().id
+    session = desk.read(lambda db: sessions.running(db, me))
+    return (session, find(session.client)) if session else None
 
 
 def why_not(client: str) -> list[str]:
