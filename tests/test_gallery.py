@@ -131,7 +131,8 @@ def test_the_same_picture_is_found_under_other_files(box: pages.Box) -> None:
     three = shelf.put(box, 3, "anger", dhash="0" * 32)
     four = shelf.put(box, 4, "anger", dhash="0" * 30 + "11")
     shelf.put(box, 5, "anger", dhash="0f" * 16)
-    groups = box.db.read(lambda db: gallery.same(db, anna))
+    groups, total, conflicts = box.db.read(lambda db: gallery.same(db, anna, 5))
+    assert (total, conflicts) == (2, 1)
     assert [[picture.id for picture in group.pictures] for group in groups] == [
         [one, two], [three, four],
     ]  # fmt: skip

@@ -248,16 +248,21 @@ def mend(db: Any, labels: dict[int, int]) -> int:
 # ── the same picture twice ───────────────────────────────────────────────────────────────────────
 
 
-def same(db: Any, user: int) -> list[Group]:
-    """Pictures that are there more than once, those whose labels differ first."""
+def same(db: Any, user: int, most: int) -> tuple[list[Group], int, int]:
+    """Pictures that are there more than once, those whose labels differ first: so many groups at
+    most, how many there are, and in how many labels differ."""
     rows = db.execute(
-        f"SELECT p.id, p.dhash FROM pictures p WHERE {_SEEN} ORDER BY p.id", (user,)
+        f"SELECT p.id, p.dhash, p.expression FROM pictures p WHERE {_SEEN} ORDER BY p.id", (user,)
     ).fetchall()
+    label = {id: expression for id, _, expression in rows}
+    families = alike([(id, int(dhash, 16)) for id, dhash, _ in rows])
+    families.sort(key=lambda ids: len({label[id] for id in ids}) == 1)
+    conflicts = sum(len({label[id] for id in ids}) > 1 for ids in families)
     groups = []
-    for members in alike([(id, int(dhash, 16)) for id, dhash in rows]):
-        found = [find(db, user, id) for id in members]
+    for ids in families[:most]:
+        found = [find(db, user, id) for id in ids]
         groups.append(Group([picture for picture in found if picture]))
-    return sorted(groups, key=lambda group: not group.conflict)
+    return groups, len(families), conflicts
 
 
 def alike(hashes: Sequence[tuple[int, int]]) -> list[list[int]]:
@@ -271,22 +276,21 @@ def alike(hashes: Sequence[tuple[int, int]]) -> list[list[int]]:
             id = root[id]
         return id
 
+    # Equal hashes are joined at once: a thousand of the same picture are not compared.
+    holder: dict[int, int] = {}
+    for id, value in hashes:
+        root[find(id)] = find(holder.setdefault(value, id))
     for band in range(_BANDS):
-        low, high = band * _BITS // _BANDS, (band + 1) * _BITS // _BANDS
-        mask = (1 << high - low) - 1
-        buckets = defaultdict[int, list[tuple[int, int]]](list)
-        for id, value in hashes:
-            buckets[value >> low & mask].append((id, value))
+        # Every ninth bit: neighbours say nearly the same, so such parts tell more pictures apart.
+        mask = sum(1 << bit for bit in range(band, _BITS, _BANDS))
+        buckets = defaultdict[int, list[int]](list)
+        for value in holder:
+            buckets[value & mask].append(value)
         for bucket in buckets.values():
-            # Equal hashes are joined at once: a thousand of the same picture are not compared.
-            first: dict[int, int] = {}
-            for id, value in bucket:
-                root[find(first.setdefault(value, id))] = find(id)
-            distinct = list(first.items())
-            for place, (value, id) in enumerate(distinct):
-                for other, twin in distinct[place + 1 :]:
+            for place, value in enumerate(bucket[:-1]):
+                for other in bucket[place + 1 :]:
                     if (value ^ other).bit_count() <= ALIKE:
-                        root[find(twin)] = find(id)
+                        root[find(holder[other])] = find(holder[value])
     families = defaultdict[int, list[int]](list)
     for id, _ in hashes:
         families[find(id)].append(id)

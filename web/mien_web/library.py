@@ -98,12 +98,12 @@ def _link(**changed: Any) -> str:
 
 @page.get("/library/duplicates")
 def duplicates() -> str:
-    groups = desk.read(lambda db: gallery.same(db, desk.user().id))
+    groups, total, conflicts = desk.read(lambda db: gallery.same(db, desk.user().id, SIZE))
     return render_template(
         "library/duplicates.html",
         groups=groups,
-        shown=groups[:SIZE],
-        conflicts=sum(group.conflict for group in groups),
+        total=total,
+        conflicts=conflicts,
         undo=len(session.get("relabelled", [])),
         labels=labels,
         expressions=EXPRESSIONS,
