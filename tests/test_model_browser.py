@@ -111,7 +111,6 @@ def check(page: Page) -> None:
 
 def test_a_head_is_fitted_used_and_left(box: pages.Box, client: str, opened: Any) -> None:
     page = opened(f"/clients/{client}/head")
-    page.get_by_text("Settings", exact=True).click()
     page.get_by_label("Pull towards the bundle").fill("5")
     check(page)
     page.get_by_role("button", name="Fit a head").click()
