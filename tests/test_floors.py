@@ -10,6 +10,8 @@ DAEMON = Path(__file__).parent.parent / "daemon" / "mien"
 HEAVY = {"cv2", "numpy", "ai_edge_litert", "tflite_runtime", "paho", "flask", "waitress"}
 
 GROUND = [
+    "gallery",
+    "uploads",
     "clients",
     "erasures",
     "agreement",
