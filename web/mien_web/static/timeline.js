@@ -41,11 +41,16 @@ const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[na
 
 // ── drawing ──────────────────────────────────────────────────────────────────────────────────────
 
+let loading = null;
+
 async function load() {
   if (rows || root.dataset.watched !== "1") return;
-  const answer = await fetch(root.dataset.source);
-  if (!answer.ok) throw new Error(words.nothing);
-  rows = await answer.json();
+  loading ??= fetch(root.dataset.source).then((answer) => (answer.ok ? answer.json() : Promise.reject(answer)));
+  try {
+    rows = await loading;
+  } finally {
+    loading = null;
+  }
 }
 
 const place = (ms) => Math.floor((ms + rows.phase) / 1000) - rows.first;
