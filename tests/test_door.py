@@ -153,6 +153,10 @@ class TestLogIn:
         form = {"name": "anna", "passphrase": WORDS, "token": "x"}
         answer = client.post("/login", data=form, headers=SAME, base_url="https://localhost")
         assert all("; Secure" in cookie for cookie in answer.headers.getlist("Set-Cookie"))
+        answer = client.post("/welcome", data=form, headers=SAME, base_url="https://localhost")
+        (said,) = answer.headers.getlist("Set-Cookie")  # a message for the next page
+        assert "; Secure" in said
+        assert "HttpOnly" in said
 
     @pytest.mark.parametrize("name", ["anna", "nobody", "", "x" * 5000, "demo"])
     def test_wrong_says_the_same_to_everybody(self, box: Box, name: str) -> None:
@@ -200,7 +204,7 @@ class TestLogIn:
             ("/about", "/about"), ("/about?x=1", "/about?x=1"), ("//evil.example", None),
             ("https://evil.example", None), ("/\\evil.example", None), ("\\/evil", None),
             ("/\tevil", None), ("about", None), ("", None), ("/login?next=/", None),
-            ("javascript:alert(1)", None), ("/ok\r\nX: y", None),
+            ("javascript:alert(1)", None), ("/me/pin", None), ("/nowhere", None), ("/ok\r\nX: y", None),
         ],
     )  # fmt: skip
     def test_leads_on_within_the_page_only(self, box: Box, next_page: str, to: str | None) -> None:

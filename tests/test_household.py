@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import mien
+import mien_web
 import pages
 from mien import audit, passphrase, users
+from mien_web import acts
 from pages import Box, text
 
 WORDS = "four unrelated plain words"
@@ -281,3 +284,13 @@ class TestAudit:
         assert lines[1]["time"] == "1970-01-01T00:00:01.000+00:00"
         assert lines[3]["subject"] == '\'=HYPERLINK("x")'
         assert lines[4]["action"] == last(box).action == "audit.exported"
+
+    def test_every_action_has_words(self, box: Box) -> None:
+        """Whatever stands in an `audit.note` anywhere."""
+        called = re.compile(r'note\(\s*[^"]*?"([a-z]+[.-][a-z-]+)"')
+        folders = (Path(mien.__file__).parent, Path(mien_web.__file__).parent)
+        sources = [path.read_text() for folder in folders for path in folder.rglob("*.py")]
+        found = {action for source in sources for action in called.findall(source)}
+        assert {"user.added", "consent.given", "session.started"} <= found
+        with box.app.test_request_context():
+            assert [action for action in sorted(found) if acts.named(action) == action] == []

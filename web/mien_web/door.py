@@ -158,10 +158,15 @@ def _by_script() -> bool:
 def referrer() -> str | None:
     """The page of this box on which a form was sent, if it is one that can be opened again."""
     parts = urlsplit(request.referrer or "")
-    opens = current_app.create_url_adapter(request)
-    if parts.netloc != request.host or not (opens and opens.test(parts.path, "GET")):
+    if parts.netloc != request.host or not _opens(parts.path):
         return None
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def _opens(path: str) -> bool:
+    """Whether there is a page at this path, and not only the answer to a form."""
+    pages = current_app.create_url_adapter(request)
+    return pages is not None and pages.test(path, "GET")
 
 
 def next_page(user: User) -> str:
@@ -173,6 +178,7 @@ def next_page(user: User) -> str:
         and "\\" not in wanted
         and wanted.isprintable()
         and wanted.split("?")[0] not in ("/login", "/lock", "/welcome")
+        and _opens(wanted.split("?")[0])
     ):
         return wanted
     clients = "clients.index" in current_app.view_functions and "therapist" in user.roles

@@ -11,6 +11,7 @@ import secrets
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, g, request
+from flask.sessions import SecureCookieSessionInterface
 from flask_babel import gettext
 
 from mien_web import desk
@@ -41,7 +42,15 @@ def protect(app: Flask) -> None:
     app.after_request(_harden)
     app.secret_key = secrets.token_bytes(32)  # of messages shown once, on the very next page
     app.config["SESSION_COOKIE_SAMESITE"] = "Strict"
+    app.session_interface = _Messages()
     app.jinja_env.globals["form_token"] = form_token
+
+
+class _Messages(SecureCookieSessionInterface):
+    """The cookie of those messages, kept to HTTPS where it was set over it."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure
 
 
 def form_token() -> str:

@@ -10,7 +10,7 @@ from flask_babel import gettext
 
 from mien import attempts, audit, passphrase, settings, users
 from mien.users import Account, Role, UserError
-from mien_web import desk, door
+from mien_web import acts, desk, door
 
 page = Blueprint("household", __name__)
 door.needs(page, "administrator")
@@ -208,7 +208,9 @@ def audit_list() -> str:
             "broken": audit.broken(db) if checked else None,
         }
 
-    return render_template("household/audit.html", action=action, before=before, **desk.read(work))
+    return render_template(
+        "household/audit.html", action=action, before=before, named=acts.named, **desk.read(work)
+    )
 
 
 @page.post("/audit.csv")

@@ -18,13 +18,14 @@ async function ask(here) {
     // The box does not answer: the page itself says so, and the next question may get through.
   }
   if (left === 0) {
-    const here = location.pathname + location.search;
-    location.replace(`${top.dataset.lock}?next=${encodeURIComponent(here)}`);
+    const back = encodeURIComponent(location.pathname + location.search);
+    location.replace(`${top.dataset.lock}?next=${back}`);
     return;
   }
   document.getElementById("soon").hidden = left === null || left > WARNING;
   clearTimeout(due);
-  due = setTimeout(ask, left === null ? AGAIN : Math.min(AGAIN, Math.max(1000, (left > WARNING ? left - WARNING : left) * 1000 + 200)));
+  const next = left === null ? AGAIN : (left > WARNING ? left - WARNING : left) * 1000 + 200;
+  due = setTimeout(ask, Math.min(AGAIN, Math.max(1000, next)));
 }
 
 function touched() {
