@@ -6,7 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const AGAIN = 1000; // ms before asking again where there was no picture
 const PATIENCE = 12000; // ms after which an unanswered question counts as lost
 const STEP = 0.005; // of the picture, for an arrow key; ten times with Shift
-const REACH = 24; // radius of a handle, CSS pixels
+const REACH = 25; // radius of a handle, CSS pixels
 const CALM = 400; // ms between two looks of the meter
 
 const main = document.getElementById("seat");
