@@ -41,7 +41,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pages.Box]:
 
 @pytest.fixture
 def client(box: pages.Box) -> str:
-    """A session in which work looks sadder than the rest and sleep is too short to say; a baseline."""
+    """A session in which work looks sadder than the rest, with a baseline; sleep is too short."""
     looks: list[Expression | None] = ["sadness", "neutral", "happiness", "neutral", None]
     key = box.client("K-17", "live", "numbers")
     session = box.session(key, 600)
