@@ -141,6 +141,17 @@ def test_undo_does_not_reach_into_what_came_since(room: Room) -> None:
     assert room.stretches == [("Mother", 0, 20_000), ("Mother", 20_000, None)]
 
 
+def test_undo_does_not_reach_back_into_what_was_fitted_in_before(room: Room) -> None:
+    room.start()
+    keyword = room.topic()
+    room.clock.advance(100)
+    room.tap("tag_on", keyword=keyword)
+    off = room.tap("tag_off", keyword=keyword)  # no time passed: a moment
+    room.tap("tag_on", 50, keyword=keyword)
+    room.tap("undo", of=off.id)
+    assert room.stretches == [("Mother", 50_000, None), ("Mother", 100_000, 100_000)]
+
+
 def test_a_topic_typed_offline_and_used_at_once(room: Room) -> None:
     room.start()
     known = room.topic("Mother")

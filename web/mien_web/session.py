@@ -413,6 +413,8 @@ def mind(app: Flask) -> None:
 @page.before_app_request
 def _now_and_then() -> None:
     """Also without the thread of `__main__`, as long as anybody asks anything."""
+    if request.endpoint == "static":
+        return
     now = desk.clock().monotonic()
     if now - current_app.extensions.get("mien.tidied", -math.inf) < TIDY_S:
         return

@@ -53,6 +53,11 @@ def browser() -> dict[str, Any]:
         "noConsent": gettext("No consent to pictures"),
         "signIn": gettext("You are not signed in any more. What you tapped is kept here."),
         "reload": gettext("This page is too old. What you tapped is kept here."),
+        "again": {
+            "signIn": gettext("Sign in again"),
+            "reload": gettext("Load the page again"),
+            "clients": gettext("To the clients"),
+        },
         "gone": gettext("This session is not there any more."),
         "stop": gettext("Stop"),
         "stopSure": gettext("Tap again to stop"),
@@ -62,7 +67,12 @@ def browser() -> dict[str, Any]:
         "edit": [gettext("Edit the list"), gettext("Done")],
         "ended": {
             "stopped": gettext("The session is over"),
-            "forgotten": gettext("The session was forgotten, so it has stopped by itself"),
+            "forgotten": gettext(
+                "Nobody tapped for %(quiet)s minutes, so the session has stopped by itself. It "
+                "counts up to %(after)s minutes after the last tap.",
+                quiet=sessions.FORGOTTEN_MS // 60_000,
+                after=sessions.AFTERWARDS_MS // 60_000,
+            ),
             "restart": gettext("The box was restarted, which has ended the session"),
             "withdrawn": gettext("A consent was withdrawn, which has ended the session"),
         },

@@ -10,6 +10,7 @@ const PATIENCE = 12000; // ms after which an unanswered question counts as lost
 const SURE = 5000; // ms in which the second tap stops
 const TYPING = 1200; // ms without a key after which a note is sent
 const BYTES = 40000; // of taps sent at once
+const MOST = 100;
 const STEPS = 40; // acts that can be undone
 
 const find = (id) => document.getElementById(id);
@@ -20,10 +21,11 @@ let state = JSON.parse(main.dataset.first);
 let heard = performance.now(); // when the box said so
 const order = state.keywords.map((one) => one.id); // chips stay where the thumb found them
 const aliases = new Map(); // a topic added twice: the id made here, the one that was there
-let acts = parsed(sessionStorage[`mien:acts:${session}`]) ?? [];
+const earlier = new Set([...queue.sessions()].filter((one) => one !== session)); // with waiting taps
+let acts = recalled();
 let failures = 0;
 let editing = false;
-let most = 100; // taps sent at once; 1 after the box refused a parcel as a whole
+let most = MOST; // taps sent at once; 1 after the box refused a parcel as a whole
 let nudge = () => {};
 
 // ── what is shown ────────────────────────────────────────────────────────────────────────────────
@@ -203,16 +205,30 @@ function tap(kind, more = {}, said = "") {
 }
 
 function remember(act) {
-  acts = [...acts, act].slice(-STEPS);
-  sessionStorage[`mien:acts:${session}`] = JSON.stringify(acts);
+  keepActs([...acts, act].slice(-STEPS));
   set(find("last"), act.said);
+}
+
+/** What can be undone is remembered for this tab, also after a reload. */
+function keepActs(left) {
+  acts = left;
+  try {
+    sessionStorage.setItem(`mien:acts:${session}`, JSON.stringify(acts));
+  } catch { /* until a reload only */ }
+}
+
+function recalled() {
+  try {
+    return JSON.parse(sessionStorage.getItem(`mien:acts:${session}`)) ?? [];
+  } catch {
+    return [];
+  }
 }
 
 function undo() {
   const act = acts.at(-1);
   if (!act) return;
-  acts = acts.slice(0, -1);
-  sessionStorage[`mien:acts:${session}`] = JSON.stringify(acts);
+  keepActs(acts.slice(0, -1));
   tap("undo", { of: act.id, keyword: act.keyword, inverse: { kind: act.kind, from: act.from } });
   set(find("last"), words.undone.replace("{act}", act.said));
   if (act.kind === "capture") find("seen").hidden = true;
@@ -409,11 +425,12 @@ async function deliver(of) {
       return;
     }
     if (response.status !== 400 && response.status !== 413) throw new Refusal(response);
+    most = 1;
     if (parcel.length === 1) { // never to be understood: it would hold up all others
       queue.drop(parcel[0][0]);
+      most = MOST;
       complain(await sentence(response));
     }
-    most = 1;
   } finally {
     flying.clear();
   }
@@ -424,7 +441,7 @@ function settle(key, sent, answer, of) {
   if (of !== session) return;
   if (sent.kind === "keyword_new" && answer.keyword) aliases.set(sent.id, answer.keyword);
   if (answer.said) complain(answer.said);
-  if (!answer.ok) acts = acts.filter((act) => act.id !== sent.id);
+  if (!answer.ok) keepActs(acts.filter((act) => act.id !== sent.id));
 }
 
 class Refusal extends Error {
@@ -440,8 +457,14 @@ async function sentence(response) {
 }
 
 async function once() {
-  for (const of of queue.sessions()) {
-    if (of !== session) await deliver(of).catch(() => {}); // of an earlier session, of somebody else
+  for (const one of earlier) {
+    try {
+      if (queue.waiting(one).length) await deliver(one);
+      else earlier.delete(one);
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      earlier.delete(one); // of somebody else, who may open it again
+    }
   }
   if (queue.waiting(session).length) return deliver(session);
   const response = await ask(main.dataset.stateAt);
@@ -457,9 +480,9 @@ async function sync() {
       knock("");
     } catch (error) {
       failures += 1;
-      if (error.status === 401) knock(words.signIn, main.dataset.login);
-      else if (error.status === 403) knock(words.reload, location.href);
-      else if (error.status === 404) knock(words.gone, "/clients");
+      if (error.status === 401) knock(words.signIn, main.dataset.login, words.again.signIn);
+      else if (error.status === 403) knock(words.reload, location.href, words.again.reload);
+      else if (error.status === 404) knock(words.gone, main.dataset.clients, words.again.clients);
       else if (failures > 1) knock(words.offline);
     }
     render();
@@ -475,11 +498,13 @@ function pause(ms) {
   });
 }
 
-function knock(said, way) {
+function knock(said, way, label) {
   find("door").hidden = !said;
   set(find("door").querySelector("span"), said);
   find("again").hidden = !way;
-  if (way) find("again").href = way;
+  if (!way) return;
+  find("again").href = way;
+  set(find("again"), label);
 }
 
 function complain(said) {
@@ -524,14 +549,6 @@ function element(name, attributes, ...inside) {
 
 function set(place, text) {
   if (place.textContent !== text) place.textContent = text;
-}
-
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 if (acts.length) set(find("last"), acts.at(-1).said);
