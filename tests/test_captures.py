@@ -89,12 +89,29 @@ def test_a_deleted_capture_is_in_no_list_and_can_be_put_back(box: pages.Box, ses
     for listed in (
         lambda db: captures.of_session(db, session),
         lambda db: captures.of_client(db, client),
-        lambda db: captures.of_owner(db, owner),
+        lambda db: captures.judged(db, owner),
     ):
         assert box.db.read(listed) == []
     assert box.db.read(lambda db: captures.count(db, session)) == 0
     box.db.write(lambda db: captures.delete(db, "one", deleted=False))
     assert box.db.read(lambda db: captures.count(db, session)) == 1
+
+
+def test_what_was_said_of_ones_own_captures(box: pages.Box, session: str) -> None:
+    for id in ("one", "two"):
+        box.db.write(lambda db, id=id: captures.add(db, id, session, 5000, SHOT))  # type: ignore[misc]
+    box.db.write(lambda db: captures.correct(db, "one", NEUTRAL, "anna", 1.0))
+    box.db.write(lambda db: captures.correct(db, "one", None, "anna", 2.0, blind=True))
+    owner, other = box.user(), box.user("berta")
+    said = box.db.read(lambda db: captures.judged(db, owner))
+    assert sorted((one.labelled, one.person, one.blind) for one in said) == [
+        (False, None, False), (True, None, True)
+    ]  # fmt: skip
+    assert {one.network for one in said} == {FEAR}
+    (client,) = box.rows("SELECT client FROM sessions")[0]
+    assert len(box.db.read(lambda db: captures.judged(db, owner, client))) == 2
+    assert box.db.read(lambda db: captures.judged(db, owner, "another")) == []
+    assert box.db.read(lambda db: captures.judged(db, other)) == []
 
 
 def test_what_was_deleted_is_swept_for_its_owner_alone(box: pages.Box, session: str) -> None:

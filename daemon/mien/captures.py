@@ -41,6 +41,18 @@ class Capture(Struct, frozen=True):
     correction: Correction | None
 
 
+class Judged(Struct, frozen=True):
+    """What was said of one capture: by the network of a bundle, and by a person."""
+
+    network: int | None
+    bundle: str
+    labelled: bool
+    """Whether a person said anything."""
+    person: int | None
+    """None also when the person could not tell either."""
+    blind: bool
+
+
 def label(capture: Capture) -> int | None:
     """What a capture counts as: the newest correction if there is one, else the prediction."""
     return capture.correction.expression if capture.correction else capture.expression
@@ -91,14 +103,19 @@ def of_client(db: Any, client: str) -> list[Capture]:
     return [_capture(row) for row in rows]
 
 
-def of_owner(db: Any, owner: int) -> list[Capture]:
-    """The captures of all clients of a user, without deleted ones."""
+def judged(db: Any, owner: int, client: str | None = None) -> list[Judged]:
+    """What was said of the captures of a user's clients, or of one of them; not deleted ones."""
     rows = db.execute(
-        _SELECT + "JOIN sessions s ON s.id = c.session JOIN clients p ON p.id = s.client "
-        "WHERE p.owner = ? AND NOT c.deleted ORDER BY s.utc, s.id, c.at_ms, c.id",
-        (owner,),
+        "SELECT c.expression, c.bundle, k.id IS NOT NULL, k.expression, k.blind "
+        "FROM clients p JOIN sessions s ON s.client = p.id JOIN captures c ON c.session = s.id "
+        "LEFT JOIN corrections k ON k.id = (SELECT max(id) FROM corrections WHERE capture = c.id) "
+        "WHERE p.owner = ? AND (? IS NULL OR p.id = ?) AND NOT c.deleted",
+        (owner, client, client),
     )
-    return [_capture(row) for row in rows]
+    return [
+        Judged(network, bundle, bool(said), person, bool(blind))
+        for network, bundle, said, person, blind in rows
+    ]
 
 
 def count(db: Any, session: str) -> int:

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as Answer
 
 from mien import agreement, audit, captures, clients, sessions, timeline
 from mien.agreement import Agreement
-from mien.captures import Capture
+from mien.captures import Capture, Judged
 from mien.clients import Client
 from mien.events import EXPRESSIONS
 from mien_web import desk, labels, review
@@ -148,19 +148,22 @@ def agree() -> str:
     client = _client(chosen) if chosen else None
     found, own = desk.read(
         lambda db: (
-            captures.of_client(db, client.id) if client else captures.of_owner(db, owner),
+            captures.judged(db, owner, client.id if client else None),
             clients.of(db, owner),
         )
     )
-    said = [capture for capture in found if capture.correction]
+    said = [one for one in found if one.labelled]
     return render_template(
         "review/agreement.html",
         client=client,
         clients=own,
         count=len(found),
         labelled=len(said),
-        bundles=sorted({capture.bundle for capture in said}),
-        parts=[(blind, _measure(said, blind=blind)) for blind in (True, False)],
+        bundles=sorted({one.bundle for one in said}),
+        parts=[
+            (blind, _measure([one for one in said if one.blind == blind]))
+            for blind in (True, False)
+        ],
         classes=agreement.classes,
         ENOUGH=ENOUGH,
         answers=[*range(CANNOT_TELL), None],
@@ -198,19 +201,14 @@ def _list(all_: list[Capture], client: Client, view: View, session: Any) -> str:
     )
 
 
-def _measure(said: list[Capture], *, blind: bool) -> Agreement:
+def _measure(said: list[Judged]) -> Agreement:
     """Between the newest word of a person and the network's, over eight answers."""
 
     def place(expression: int | None) -> int:
         return CANNOT_TELL if expression is None else expression
 
     return agreement.measure(
-        (
-            (place(capture.correction.expression), place(capture.expression))
-            for capture in said
-            if capture.correction and capture.correction.blind == blind
-        ),
-        CANNOT_TELL + 1,
+        ((place(one.person), place(one.network)) for one in said), CANNOT_TELL + 1
     )
 
 
