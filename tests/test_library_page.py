@@ -170,9 +170,7 @@ def test_an_upload_without_files_asks_for_some(browser: pages.Browser) -> None:
     assert "Choose pictures, a folder or a zip first." in pages.text(answer)
 
 
-def test_much_may_come_here_and_nowhere_else(
-    box: pages.Box, browser: pages.Browser
-) -> None:
+def test_much_may_come_here_and_nowhere_else(box: pages.Box, browser: pages.Browser) -> None:
     big = png(face(1)) + bytes(300_000)
     assert upload(browser, {"a.png": big}).status_code == 303
     result(box, browser)
@@ -258,10 +256,13 @@ def test_labels_change_and_change_back(box: pages.Box, browser: pages.Browser) -
     )
     assert (answer.status_code, answer.headers["Location"]) == (303, "/library?page=1")
     said = pages.text(browser.get("/library"))
-    assert "2 pictures changed their label." in said
+    assert "The labels of 2 pictures were changed." in said
     assert "Undo" in said
     assert [image["emotion"] for image in images(browser)] == ["fear", "fear"]
+    browser.post("/library/change", {"picture": one, "label": "fear", "act": "label"})
+    assert "Nothing changed" in pages.text(browser.get("/library"))
     browser.post("/library/undo", {"back": "/library?"})
+    assert "Undo" not in pages.text(browser.get("/library"))
     assert [image["emotion"] for image in images(browser)] == [None, "anger"]
 
 

@@ -7,13 +7,13 @@ from flask import (
     Blueprint,
     Response,
     abort,
+    current_app,
     flash,
     g,
     redirect,
     render_template,
     request,
     send_file,
-    session,
     url_for,
 )
 from flask_babel import format_decimal, gettext, ngettext
@@ -71,7 +71,6 @@ def index() -> str:
         )
 
     total, pictures, counts, sources = desk.read(ask)
-    undo = session.get("relabelled", [])
     return render_template(
         "library/index.html",
         pictures=pictures,
@@ -83,7 +82,7 @@ def index() -> str:
         pages=max(1, -(-total // SIZE)),
         said=request.args,
         chosen=chosen,
-        undo=len(undo),
+        undo=len(_former().get(user, {})),
         link=_link,
         labels=labels,
         expressions=EXPRESSIONS,
@@ -104,7 +103,7 @@ def duplicates() -> str:
         groups=groups,
         total=total,
         conflicts=conflicts,
-        undo=len(session.get("relabelled", [])),
+        undo=len(_former().get(desk.user().id, {})),
         labels=labels,
         expressions=EXPRESSIONS,
     )
@@ -128,21 +127,18 @@ def change() -> Any:
         return gallery.relabel(db, user.id, user.name, dict.fromkeys(ids, expression), now.utc)
 
     before = desk.write(relabel)
-    session["relabelled"] = [[id, old] for id, old in before.items()]
-    flash(
-        ngettext(
-            "%(num)s picture changed its label.", "%(num)s pictures changed their label.",
-            len(before),
-        )
-    )  # fmt: skip
+    if before:
+        _former()[user.id] = before
+        return redirect(_back(), 303)  # where the change can be taken back
+    flash(gettext("Nothing changed: they are called so already."))
     return redirect(_back(), 303)
 
 
 @page.post("/library/undo")
 def undo() -> Answer:
     """Take back the last change of labels."""
-    before = {int(id): old for id, old in session.pop("relabelled", [])}
     now, user = desk.now(), desk.user()
+    before = _former().pop(user.id, {})
     changed = desk.write(lambda db: gallery.relabel(db, user.id, user.name, before, now.utc))
     flash(
         ngettext(
@@ -152,6 +148,12 @@ def undo() -> Answer:
         )
     )
     return redirect(_back(), 303)
+
+
+def _former() -> dict[int, dict[int, int | None]]:
+    """Of each user, what the labels were before the last change; while this page runs."""
+    kept: dict[int, dict[int, int | None]] = current_app.extensions.setdefault("mien.former", {})
+    return kept
 
 
 def _delete(ids: list[int]) -> Any:
@@ -166,7 +168,7 @@ def _delete(ids: list[int]) -> Any:
         return count
 
     count = desk.write(delete)
-    session.pop("relabelled", None)
+    _former().pop(user.id, None)
     flash(ngettext("%(num)s picture was deleted.", "%(num)s pictures were deleted.", count))
     return redirect(_back(), 303)
 
