@@ -55,8 +55,9 @@ class Share(Struct, frozen=True):
 
     @property
     def clear(self) -> bool:
-        """For a difference: whether the interval leaves out "no difference"."""
-        return self.low > 0 or self.high < 0
+        """For a difference: whether the interval leaves out "no difference", and can be seen to in
+        tenths of a percentage point."""
+        return self.low >= 0.0005 or self.high <= -0.0005
 
 
 def total(counts: Sequence[Counts]) -> Counts:

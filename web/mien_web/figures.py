@@ -83,7 +83,7 @@ def _points(share: float) -> str:
 
 @cache
 def _numbers_of(locale: str, tenths: int) -> str:
-    return str(format_decimal(tenths / 10 if tenths < 100 else round(tenths / 10)))
+    return str(format_decimal(tenths / 10, "0.0" if 0 < tenths < 100 else "0"))
 
 
 @cache
