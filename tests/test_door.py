@@ -204,7 +204,8 @@ class TestLogIn:
             ("/about", "/about"), ("/about?x=1", "/about?x=1"), ("//evil.example", None),
             ("https://evil.example", None), ("/\\evil.example", None), ("\\/evil", None),
             ("/\tevil", None), ("about", None), ("", None), ("/login?next=/", None),
-            ("javascript:alert(1)", None), ("/me/pin", None), ("/nowhere", None), ("/ok\r\nX: y", None),
+            ("javascript:alert(1)", None), ("/me/pin", None), ("/nowhere", None),
+            ("/ok\r\nX: y", None),
         ],
     )  # fmt: skip
     def test_leads_on_within_the_page_only(self, box: Box, next_page: str, to: str | None) -> None:
