@@ -19,6 +19,7 @@ GROUND = [
     "captures",
     "edits",
     "sessions",
+    "taps",
     "timeline",
     "events",
     "config",

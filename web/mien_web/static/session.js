@@ -7,6 +7,7 @@ import { watch } from "./ribbon.js";
 const POLL = 2500; // ms between two questions when nothing is to be sent
 const SLOWEST = 10000; // ms between two attempts while the box does not answer
 const PATIENCE = 12000; // ms after which an unanswered question counts as lost
+const READING = 15000; // ms that a sentence about what went wrong stays
 const SURE = 5000; // ms in which the second tap stops
 const TYPING = 1200; // ms without a key after which a note is sent
 const BYTES = 40000; // of taps sent at once
@@ -507,7 +508,10 @@ function knock(said, way, label) {
   set(find("again"), label);
 }
 
+let complaint;
 function complain(said) {
+  clearTimeout(complaint);
+  if (said) complaint = setTimeout(complain, READING, "");
   find("problem").hidden = !said;
   set(find("problem"), said);
 }
