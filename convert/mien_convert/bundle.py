@@ -40,7 +40,13 @@ from mien_convert.dataset import (
 )
 from mien_convert.edgetpu import Operation, compile_model, examine
 from mien_convert.errors import DatasetError, WorkshopError
-from mien_convert.evaluate import choose_threshold, evaluate, fit_temperature, read_logits
+from mien_convert.evaluate import (
+    choose_threshold,
+    confusion,
+    evaluate,
+    fit_temperature,
+    read_logits,
+)
 from mien_convert.heads import HEADS, Answers, read_answers
 from mien_convert.network import SIZE, answering, require
 from mien_convert.quantize import float_logits, parity, quantize
@@ -236,7 +242,8 @@ def _written(folder: Path, name: str, averaged: Any, held_out: Dataset) -> dict[
 def _measured(answers: Answers, held_out: Dataset, bundle: Bundle) -> dict[str, Any]:
     """Temperatures, threshold and figures of the int8 answers: three tables of `bundle.toml`.
 
-    What the box says is calibrated on what most voters saw, where there are votes.
+    What the box says is calibrated on what most voters saw, where there are votes, and counted
+    against it in `accuracy.confusion`.
     """
     seen, said = held_out, answers.said
     if answers.are_apart and held_out.votes is not None:
@@ -265,7 +272,10 @@ def _measured(answers: Answers, held_out: Dataset, bundle: Bundle) -> dict[str, 
     return {
         "calibration": msgspec.to_builtins(calibration),
         "thresholds": {"confidence": threshold},
-        "accuracy": {"public_test": public_test | {"confusion": figures["confusion"]}},
+        "accuracy": {
+            "public_test": public_test | {"confusion": figures["confusion"]},
+            "confusion": confusion(seen.labels, said.argmax(axis=1)).tolist(),
+        },
     }
 
 

@@ -156,9 +156,8 @@ def measure(logits: NDArray[np.float32], dataset: Dataset, temperature: float) -
     `fer_plus_accuracy` is there with votes: over the pictures whose majority is one of the seven.
     """
     answers = logits.argmax(axis=1)
-    confusion = np.zeros((len(LABELS), len(LABELS)), np.int64)
-    np.add.at(confusion, (dataset.labels, answers), 1)
-    per_class = {label: _class_figures(confusion, row) for row, label in enumerate(LABELS)}
+    counts = confusion(dataset.labels, answers)
+    per_class = {label: _class_figures(counts, row) for row, label in enumerate(LABELS)}
     f1 = [figures["f1"] for figures in per_class.values() if figures["f1"] is not None]
     right = answers == dataset.labels
     confidence = probabilities(logits, temperature).max(axis=1)
@@ -168,7 +167,7 @@ def measure(logits: NDArray[np.float32], dataset: Dataset, temperature: float) -
         "macro_f1": float(np.mean(f1)),
         "ece": calibration_error(confidence, right),
         "per_class": per_class,
-        "confusion": confusion.tolist(),
+        "confusion": counts.tolist(),
     }
     if dataset.votes is not None:
         majority = vote_majority(dataset.votes)
@@ -179,9 +178,16 @@ def measure(logits: NDArray[np.float32], dataset: Dataset, temperature: float) -
     return result
 
 
-def _class_figures(confusion: NDArray[np.int64], row: int) -> dict[str, float | int | None]:
-    hits = int(confusion[row, row])
-    true, answered = int(confusion[row].sum()), int(confusion[:, row].sum())
+def confusion(labels: NDArray[Any], answers: NDArray[Any]) -> NDArray[np.int64]:
+    """How often each label [N] got each answer [N]: i64 [7, 7], a row a label."""
+    counts = np.zeros((len(LABELS), len(LABELS)), np.int64)
+    np.add.at(counts, (labels, answers), 1)
+    return counts
+
+
+def _class_figures(counts: NDArray[np.int64], row: int) -> dict[str, float | int | None]:
+    hits = int(counts[row, row])
+    true, answered = int(counts[row].sum()), int(counts[:, row].sum())
     return {
         "recall": hits / true if true else None,
         "precision": hits / answered if answered else None,
