@@ -1,6 +1,7 @@
 """What comes into the library and leaves it as files: uploads, captures, the workshop's zip."""
 
 import hashlib
+import os
 import shutil
 import signal
 import tempfile
@@ -121,7 +122,10 @@ class Spool:
 
     def put(self, name: str, data: bytes, crop: bytes) -> None:
         """A face that was captured, with the crop that the network got."""
-        into = self._pictures = self._pictures or self._new()
+        if self._pictures is None:
+            self._pictures = _in_memory()
+            self._files.append(self._pictures)
+        into = self._pictures
         start = into.seek(0, 2)
         into.write(data)
         into.flush()
@@ -139,6 +143,11 @@ class Spool:
         file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._files.append(file)
         return file
+
+
+def _in_memory() -> IO[bytes]:
+    """A file that never touches a disk: for what the store keeps encrypted."""
+    return open(os.memfd_create("mien"), "w+b")
 
 
 def label_of(found: Found) -> int | None:
@@ -291,7 +300,7 @@ def box_zip() -> IO[bytes]:
     uploads were let in as such, clients agreed and still do."""
     user, now = desk.user(), desk.now()
     box = database.box_id(desk.config().state_dir, make=False)
-    file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+    file = _in_memory()
     faces = []
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for one in desk.read(lambda db: list(gallery.outgoing(db, user.id))):
