@@ -3,7 +3,6 @@ sure that is; the moments behind each figure; and the client's neutral face to r
 
 import uuid
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,7 +27,7 @@ from mien.cells import WHOLE, Run, Topic
 from mien.clients import Client
 from mien.sessions import Session
 from mien.shares import PLACES, UNKNOWN
-from mien_web import desk, door, figures
+from mien_web import desk, door, figures, periods
 
 page = Blueprint("map", __name__)
 door.needs(page, "therapist")
@@ -40,16 +39,6 @@ SESSIONS = 5
 ROWS = 40
 """Topics that the map shows before it is asked for all."""
 _KEPT = ("period", "from", "to", "show", "sort", "baseline", "all")
-_EVER = (-(1 << 62), 1 << 62)
-
-
-class Period(Struct, frozen=True):
-    """From ≤ ms of UTC < to; `name` is the preset, `first` and `last` the dates of the form."""
-
-    name: str
-    between: tuple[int, int]
-    first: str = ""
-    last: str = ""
 
 
 class Moment(Struct, frozen=True):
@@ -73,7 +62,7 @@ def session(session: str) -> str:
 def client(client: str) -> Answer:
     """The map of a client over a period."""
     found = _client(client)
-    period = _period()
+    period = periods.asked()
     neutral, using = _neutral(found)
     if left := _count_up(found, using):
         answer = make_response(render_template("map/counting.html", client=found, left=left))
@@ -154,7 +143,7 @@ def client_moments(client: str) -> str:
     """The same over a client's sessions of a period, a few sessions at a time."""
     found = _client(client)
     keyword, place = _cell()
-    period = _period()
+    period = periods.asked()
     using = _neutral(found)[1]
     first, last = period.between
     until = min(last, request.args.get("before", last, type=int))
@@ -434,32 +423,6 @@ def _cell() -> tuple[str, int]:
     if look not in figures.LOOKS:
         abort(400, gettext("There is no such expression. Go back to the map and choose a cell."))
     return keyword, figures.LOOKS.index(look)
-
-
-def _period() -> Period:
-    first, last = request.args.get("from", ""), request.args.get("to", "")
-    now = datetime.fromtimestamp(desk.now().utc).astimezone()
-    if first or last:
-        try:
-            start = _midnight(date.fromisoformat(first)) if first else _EVER[0]
-            end = _midnight(date.fromisoformat(last) + timedelta(days=1)) if last else _EVER[1]
-        except (ValueError, OverflowError, OSError):
-            abort(400, gettext("A date must be like %(date)s.", date=now.date().isoformat()))
-        if end <= start:
-            abort(400, gettext("The period ends before it begins. Exchange its two dates."))
-        return Period("", (start, end), first, last)
-    match request.args.get("period"):
-        case "weeks":
-            return Period("weeks", (_midnight(now.date() - timedelta(days=27)), _EVER[1]))
-        case "year":
-            return Period("year", (_midnight(date(now.year, 1, 1)), _EVER[1]))
-        case _:
-            return Period("all", _EVER)
-
-
-def _midnight(day: date) -> int:
-    """When a day of the box's own time zone begins, in ms of UTC."""
-    return round(datetime(day.year, day.month, day.day).astimezone().timestamp() * 1000)
 
 
 def _kept(*names: str) -> dict[str, Any]:
