@@ -16,6 +16,8 @@ GROUND = [
     "erasures",
     "agreement",
     "shares",
+    "cells",
+    "baseline",
     "captures",
     "edits",
     "sessions",
