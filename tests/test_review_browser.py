@@ -156,6 +156,32 @@ def test_zoom_by_button_wheel_and_key(session: str, opened: Any) -> None:
     expect(ticks.first).to_have_text("0:00")
 
 
+def test_two_fingers_zoom_and_one_pans(session: str, opened: Any) -> None:
+    page = opened(f"/sessions/{session}", PHONE, has_touch=True)
+    ticks = page.locator(".axis text")
+    expect(ticks.first).to_have_text("0:00")
+    device = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *minutes: float) -> None:
+        places = [at(page, minute, 80) for minute in minutes]
+        device.send(
+            "Input.dispatchTouchEvent",
+            {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in places]},
+        )
+
+    touch("touchStart", 4, 6)
+    for step in range(1, 9):
+        touch("touchMove", 4 - step / 4, 6 + step / 4)
+    touch("touchEnd")
+    expect(ticks.first).not_to_have_text("0:00")
+    before = ticks.first.text_content()
+    touch("touchStart", 2)
+    for step in range(1, 9):
+        touch("touchMove", 2 + step / 2)
+    touch("touchEnd")
+    expect(ticks.first).not_to_have_text(before or "")
+
+
 def test_a_link_to_a_moment_opens_it(session: str, opened: Any) -> None:
     page = opened(f"/sessions/{session}#t=450")
     expect(page.locator("#readout")).to_contain_text("7:30 · cannot tell: turned away")

@@ -285,7 +285,8 @@ for (const end of ["pointerup", "pointercancel"]) {
   chart.addEventListener(end, (event) => {
     if (!fingers.delete(event.pointerId) || !begun) return;
     if (!begun.moved && end === "pointerup") look(msAt(event.clientX));
-    if (!fingers.size) begun = null;
+    const [x] = fingers.values();
+    begun = fingers.size ? { x, ms: msAt(x), view: { ...view }, moved: true } : null;
   });
 }
 
