@@ -77,7 +77,7 @@ def test_a_folder_goes_in_and_labels_change_and_change_back(page: Page, tmp_path
     page.get_by_label("Where they are from").fill("drawn for a test")
     page.get_by_role("checkbox").check()
     page.get_by_role("button", name="Add to the library").click()
-    expect(page.get_by_text("are new in the library")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("new in the library", exact=True)).to_be_visible(timeout=60_000)
     assert serious(page) == []
     page.get_by_role("link", name="See them").click()
     assert serious(page) == []

@@ -81,9 +81,9 @@ def test_a_folder_gives_its_pictures_their_labels(box: pages.Box, browser: pages
     assert (answer.status_code, answer.headers["Location"]) == (303, "/library/added")
     said = result(box, browser)
     assert "5 files" in said
-    assert "4 are pictures" in said
-    assert "4 show a face" in said
-    assert "3 are new in the library" in said
+    assert "4 pictures" in said
+    assert "4 with a face" in said
+    assert "3 new in the library" in said
     assert "1 was in the library already." in said
     assert "It is no picture." in said
     assert "faces/read.me" in said
@@ -97,7 +97,7 @@ def test_a_folder_gives_its_pictures_their_labels(box: pages.Box, browser: pages
 def test_a_photograph_is_cut_to_its_face(box: pages.Box, browser: pages.Browser) -> None:
     portrait = Path(str(get_sample_data("grace_hopper.jpg", asfileobj=False))).read_bytes()
     upload(browser, {"a.jpg": portrait}, label="happiness")
-    assert "1 show a face" in result(box, browser)
+    assert "1 with a face" in result(box, browser)
     (one,) = images(browser)
     assert (one["color"], one["width"], one["height"]) == ("color", 512, 600)
     shown = browser.get(one["face_url"])
@@ -113,7 +113,7 @@ def test_the_zip_of_a_box_brings_its_own_labels(
     path = box_zip(tmp_path / "box.zip", [agreed, refused])
     upload(browser, {"box.zip": path.read_bytes()}, "zip")
     said = result(box, browser)
-    assert "1 are new" in said
+    assert "1 new in the library" in said
     assert "The person shown has not agreed to it." in said
     assert [one["emotion"] for one in images(browser)] == ["fear"]
 
@@ -133,7 +133,7 @@ def test_a_picture_over_which_the_reader_dies_is_listed_and_the_others_go_on(
     bad = png(face(2)) + b"CRASH"
     upload(browser, {"a.png": png(face(1)), "bad.png": bad, "c.png": png(face(3))}, label="fear")
     said = result(box, browser)
-    assert "2 are new in the library" in said
+    assert "2 new in the library" in said
     assert "it may be made to do harm" in said
     assert "bad.png" in said
 
@@ -227,7 +227,7 @@ def test_captures_of_those_who_agreed_come_over_and_go_with_their_consent(
     assert "Take over 1 capture" in pages.text(browser.get("/library/add"))
     browser.post("/library/captures")
     said = result(box, browser)
-    assert "1 are new" in said
+    assert "1 new in the library" in said
     assert "1 capture: its client has not consented to training." in said
     (one,) = images(browser)
     assert (one["emotion"], one["name"]) == ("fear", "K-17")
