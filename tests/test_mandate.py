@@ -30,8 +30,8 @@ def people(tmp_path: Path) -> Iterator[People]:
 
 
 def ruled(people: People) -> Mandate:
-    boot = people.clock.stamp().boot_id
-    return people.database.read(lambda db: mandate.mandate(db, boot))
+    now = people.clock.stamp()
+    return people.database.read(lambda db: mandate.mandate(db, now))
 
 
 def kept(people: People, former: Mandate) -> bool:
@@ -55,6 +55,18 @@ def test_a_demo_reads_whoever_sits_there(people: People) -> None:
 def test_a_clinic_without_a_session_reads_nobody(people: People) -> None:
     people.client("a", *ALL, resident=True)
     assert ruled(people) == Mandate(text="no session is running, so the camera is off")
+
+
+def test_a_session_that_nobody_stops_is_not_read_for_ever(people: People) -> None:
+    people.session("s", people.client("a", *ALL))
+    clock = people.clock
+    assert isinstance(clock, ManualClock)
+    clock.advance(12 * 3600)
+    assert ruled(people).kind == "session"
+    clock.advance(1)
+    assert ruled(people) == Mandate(
+        session="s", text="a session was not stopped for 12 hours, so the camera is off"
+    )
 
 
 def test_a_session_with_every_consent(people: People) -> None:

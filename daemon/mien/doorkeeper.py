@@ -191,7 +191,7 @@ class Doorkeeper:
     # ── within ───────────────────────────────────────────────────────────────────────────────
 
     def _rules(self, db: Any) -> _Rules:
-        ruled = mandate.mandate(db, self._clock.stamp().boot_id)
+        ruled = mandate.mandate(db, self._clock.stamp())
         name = self._pipeline.bundle.name
         return _Rules(
             ruled,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from mien import settings
+from mien.clock import Stamp
 
 NOT_SET_UP = "not set up yet: open the page"
 
@@ -42,8 +43,13 @@ class Head(Struct, frozen=True):
     weights: bytes
 
 
-def mandate(db: Any, boot_id: str) -> Mandate:
-    """What the rows of the store allow in this boot.
+LONGEST_H = 12
+"""No session is that long: somebody forgot it, and the page, which would have asked, is not there.
+"""
+
+
+def mandate(db: Any, now: Stamp) -> Mandate:
+    """What the rows of the store allow at this time.
 
     Only the newest session counts: where its client's consent is missing or withdrawn nobody is
     read, not even by an older session that somebody forgot to stop.
@@ -55,12 +61,16 @@ def mandate(db: Any, boot_id: str) -> Mandate:
         text = "a demo: whoever sits there is read and kept"
         return Mandate(kind="demo", keep=True, pictures=True, text=text)
     running = db.execute(
-        "SELECT id, client, numbers, pictures FROM sessions "
+        "SELECT boot_ms, id, client, numbers, pictures FROM sessions "
         "WHERE boot = ? AND length_ms IS NULL ORDER BY boot_ms DESC, rowid DESC LIMIT 1",
-        (boot_id,),
+        (now.boot_id,),
     ).fetchone()
     if running:
-        return _of_session(db, *running)
+        begun, *session = running
+        if now.boot_time - begun / 1000 > LONGEST_H * 3600:
+            text = f"a session was not stopped for {LONGEST_H} hours, so the camera is off"
+            return Mandate(session=session[0], text=text)
+        return _of_session(db, *session)
     if setting == "home":
         return _of_home(db)
     return Mandate(text="no session is running, so the camera is off")
