@@ -147,6 +147,15 @@ class TestBox:
         assert 'value="5"' in browser.get("/box").text
         assert last(box).detail == '{"setting":"home","before":"clinic","idle":5}'
 
+    def test_who_was_added_from_the_shell_is_asked_where_it_stands(self, box: Box) -> None:
+        signed_in(box)
+        box.set(None)
+        browser = pages.Browser(box.app.test_client())
+        assert browser.post("/login", {"name": "anna", "passphrase": WORDS}).location == "/box"
+        assert "Until then nobody is read." in text(browser.get("/box"))
+        browser.post("/box", {"setting": "clinic", "idle": "10"})
+        assert "Until then nobody is read." not in text(browser.get("/box"))
+
     @pytest.mark.parametrize(
         "form",
         [

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pages
-from mien import attempts, audit, firstrun, passphrase, users
+from mien import attempts, audit, firstrun, passphrase, settings, users
 from mien.__main__ import main
 from mien.clock import ManualClock
 from mien.config import Store as StoreConfig
@@ -237,6 +237,17 @@ class TestCommand:
         store.close()
         assert kept
         assert passphrase.fits(kept.passphrase, WORDS)
+
+    def test_the_first_user_ends_the_demo(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        store = Store.open(folder / "state", ManualClock(), StoreConfig())
+        store.set_up("demo")
+        words = str(folder / "words")
+        self.mien(folder, "add", "demo", "--role", "administrator", "--passphrase-file", words)
+        assert "until then nobody is read" in capsys.readouterr().out
+        assert store.read(settings.setting) is None
+        store.close()
 
     def test_a_passphrase_from_standard_input(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -181,6 +181,8 @@ def next_page(user: User) -> str:
         and _opens(wanted.split("?")[0])
     ):
         return wanted
+    if "administrator" in user.roles and desk.read(settings.setting) is None:
+        return url_for("household.index")  # which asks where the box stands
     clients = "clients.index" in current_app.view_functions and "therapist" in user.roles
     return url_for("clients.index" if clients else "live.show")
 

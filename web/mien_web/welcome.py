@@ -49,8 +49,7 @@ def set_up() -> Any:
     def begin(db: Any) -> int | None:
         if users.set_up(db):
             return None
-        if demo := users.demo(db):
-            users.end_demo(db, demo)
+        users.end_demo(db)
         settings.put(db, "setting", chosen)
         user = users.add(db, door.now_ms(), name, roles, hashed)
         audit.note(db, now.utc, name, "box.set-up", setting=chosen)

@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from mien import users
 from mien.commands.run import stop_on_signals
 from mien.config import Config, load
 from mien.events import MienError
@@ -45,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
 
     config = load(args.config)
     store = Store.open(config.state_dir, SystemClock(), config.store)
-    store.set_up("demo")  # where nobody set the box up, whoever started this consents to it
+    if not store.read(users.set_up):
+        store.set_up("demo")  # where nobody set the box up, whoever started this consents to it
     store.close()
     broker_port = _free_port(config.mqtt.port)
     page_port = _free_port(config.page.port)

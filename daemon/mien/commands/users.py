@@ -69,7 +69,8 @@ def _passphrase_file(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    found = _with_store(args, lambda base: base.read(users.accounts))
+    everybody = _with_store(args, lambda base: base.read(users.accounts))
+    found = [each for each in everybody if each.passphrase != users.DEMO]
     if args.json:
         told = [
             {
@@ -103,6 +104,9 @@ def _add(args: argparse.Namespace) -> int:
         utc = SystemClock().stamp().utc
 
         def write(db: Any) -> str | None:
+            if settings.setting(db) == "demo":  # which ends with the first who can sign in
+                settings.put(db, "setting", None)
+                users.end_demo(db)
             users.add(db, round(utc * 1000), name, set(args.role), hashed)
             audit.note(db, utc, SHELL, "user.added", name, roles=sorted(set(args.role)))
             return settings.setting(db)
