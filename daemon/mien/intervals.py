@@ -6,8 +6,9 @@ import math
 _Z = 1.959963984540054  # 95 % of a normal distribution lie within ± this
 
 
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of the share right / n, 0–1; 0 to 1 of nothing.
+def wilson(right: float, n: float) -> tuple[float, float]:
+    """The 95 % interval of the share right / n, 0–1; 0 to 1 of nothing. The numbers need not be
+    whole: an effective number of answers is not.
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of
     the American Statistical Association 22 (1927) 209–212: it keeps its promise for few and for

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from mien import intervals
 from mien.events import EXPRESSIONS
 
 UNKNOWN = len(EXPRESSIONS)
@@ -147,15 +148,9 @@ def design_effects(counts: Counts, sessions: int = 1) -> list[float]:
 
 
 def wilson(share: float, n: float) -> tuple[float, float]:
-    """95 % score interval of a share, 0–1, of `n` > 0 independent looks, not necessarily whole.
-
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of
-    the American Statistical Association 22 (1927) 209–212.
-    """
-    squared = _Z * _Z
-    middle = (share + squared / (2 * n)) / (1 + squared / n)
-    reach = _Z / (1 + squared / n) * math.sqrt(share * (1 - share) / n + squared / (4 * n * n))
-    return max(0.0, min(middle - reach, share)), min(1.0, max(middle + reach, share))
+    """95 % score interval of a share, 0–1, of `n` > 0 independent looks, not necessarily whole."""
+    low, high = intervals.wilson(share * n, n)
+    return min(low, share), max(high, share)  # which rounding could miss by a hair
 
 
 def _shares(counts: Counts) -> list[float]:
