@@ -133,6 +133,7 @@ def delete(id: str, wish: str) -> Answer:
 
     desk.write(work)
     if gone:
+        cookie.pop("relabelled", None)
         cookie["deleted"] = id
         flash(gettext("The capture at %(time)s was deleted.", time=_time(capture)))
     else:
