@@ -191,28 +191,33 @@ class Work:
     def _read(self, job: Job, config: Config) -> None:
         """Every file, by a child process that is begun again behind one over which it died."""
         models = str(config.state_dir / "models")
-        first, crashes = 0, 0
-        while True:
-            at: At | None = None
+        first, crashes, total = 0, 0, -1
+        while first != total:
+            begun, at = first, None
             task = Task(self._spool.items, models, config.faces, config.limits.min_face_px, first)
             try:
                 for line in job.child(
                     "mien.intake", task=msgspec.json.encode(task), files=self._spool.numbers
                 ):
+                    if not line.endswith(b"\n"):  # it died over this line
+                        continue
                     told = msgspec.json.decode(line, type=uploads.Line)
                     if isinstance(told, At):
-                        at = told
+                        at, total = told, told.total
                         self._step(job, at)
-                    else:
-                        self._take(told)
+                        continue
+                    self._take(told)
+                    if at is not None:
+                        first, at = at.number + 1, None
                 return
             except ChildError as error:
                 crashes += 1
-                if at is None or crashes > CRASHES:
+                if crashes > CRASHES or (at is None and first == begun):
                     raise
-                reason: Reason = "time" if error.code == -signal.SIGXCPU else "crashed"
-                self._outcome.refuse(Refused(at.name, reason))
-                first = at.number + 1
+                if at is not None:
+                    reason: Reason = "time" if error.code == -signal.SIGXCPU else "crashed"
+                    self._outcome.refuse(Refused(at.name, reason))
+                    first = at.number + 1
 
     def _step(self, job: Job, at: At) -> None:
         self._outcome.files = at.total
