@@ -60,6 +60,7 @@ class Quiet(WSGIRequestHandler):
 @pytest.fixture
 def address(box: Box) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, box.app, threaded=True, request_handler=Quiet)
+    server.daemon_threads = False  # closing it waits for the questions under way
     serving = threading.Thread(target=server.serve_forever)
     serving.start()
     yield f"http://127.0.0.1:{server.server_port}"

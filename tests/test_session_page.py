@@ -328,7 +328,9 @@ def test_a_restarted_box_ends_what_ran(box: Box, browser: Browser) -> None:
 
 def test_every_word_of_the_script_is_there() -> None:
     static = Path(pages.guard.__file__).parent / "static"
-    script = (static / "session.js").read_text() + (static / "ribbon.js").read_text()
+    script = "".join(
+        (static / f"{name}.js").read_text() for name in ("session", "ribbon", "topics")
+    )
     source = (static.parent / "session_words.py").read_text()
     for word in set(re.findall(r"\bwords\.(\w+)", script)):
         assert f'"{word}":' in source, word

@@ -261,42 +261,21 @@ def _look(session: Session) -> dict[str, Any]:
     try:
         shown = desk.control().preview(0, LOOK_S)
         if shown is None:
-            return _unseen("paused" if desk.control().status().paused else "starting")
+            return session_words.unseen("paused" if desk.control().status().paused else "starting")
     except Busy:
-        return _unseen("busy")
+        return session_words.unseen("busy")
     except NoPicture as error:
         paused = False
         with suppress(ControlError):
             paused = desk.control().status().paused
-        return _unseen("paused") if paused else _unseen("no-picture", str(error))
-    except ControlError:
-        return _unseen("lost")
-    return {"state": "live", **_seen(msgspec.json.decode(shown.live, type=Live))}
-
-
-def _unseen(name: str, why: str = "") -> dict[str, Any]:
-    said = words.STATES[name]
-    return {
-        "state": name,
-        "title": str(said.title),
-        "advice": words.sentence(why) if why else str(said.advice),
-    }
-
-
-def _seen(live: Live) -> dict[str, Any]:
-    if live.expression:
-        title = gettext(
-            "Expression looks like %(expression)s, %(percent)s %%",
-            expression=labels.NAMES[live.expression],
-            percent=words.percent(live.probabilities[live.expression]),
+        return (
+            session_words.unseen("paused")
+            if paused
+            else session_words.unseen("no-picture", str(error))
         )
-        return {"expression": live.expression, "title": title, "advice": ""}
-    if live.reason:
-        title = gettext("Cannot tell: %(reason)s", reason=labels.why(live.reason))
-        return {"expression": "unknown", "title": title, "advice": str(words.ADVICE[live.reason])}
-    said = words.SETTLING if live.readings else words.EMPTY
-    kind = "unknown" if live.readings else None
-    return {"expression": kind, "title": str(said.title), "advice": str(said.advice)}
+    except ControlError:
+        return session_words.unseen("lost")
+    return {"state": "live", **session_words.seen(msgspec.json.decode(shown.live, type=Live))}
 
 
 @page.post("/sessions/<session>/capture")

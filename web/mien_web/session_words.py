@@ -1,11 +1,13 @@
-"""What the session page says, and why a tap was refused."""
+"""What the session page says: its script, why a tap was refused, and what the camera sees."""
 
 from typing import Any
 
 from flask_babel import gettext, lazy_gettext
 
 from mien import sessions, taps
+from mien.events import Live
 from mien.taps import Fault
+from mien_web import labels, words
 
 FAULTS: dict[Fault, Any] = {
     "id": lazy_gettext("This tap has no valid id, so it could not be saved. Tap again."),
@@ -81,3 +83,31 @@ def browser() -> dict[str, Any]:
         "hideStrip": gettext("Hide"),
         "showStrip": gettext("Show the expressions"),
     }
+
+
+def unseen(name: str, why: str = "") -> dict[str, Any]:
+    """Why there is no picture: a state of `words.STATES`, with the daemon's own sentence."""
+    said = words.STATES[name]
+    return {
+        "state": name,
+        "title": str(said.title),
+        "advice": words.sentence(why) if why else str(said.advice),
+    }
+
+
+def seen(live: Live) -> dict[str, Any]:
+    """One moment of the camera. `expression` is "unknown" of a face that cannot be read, None of
+    an empty seat."""
+    if live.expression:
+        title = gettext(
+            "Expression looks like %(expression)s, %(percent)s %%",
+            expression=labels.NAMES[live.expression],
+            percent=words.percent(live.probabilities[live.expression]),
+        )
+        return {"expression": live.expression, "title": title, "advice": ""}
+    if live.reason:
+        title = gettext("Cannot tell: %(reason)s", reason=labels.why(live.reason))
+        return {"expression": "unknown", "title": title, "advice": str(words.ADVICE[live.reason])}
+    said = words.SETTLING if live.readings else words.EMPTY
+    kind = "unknown" if live.readings else None
+    return {"expression": kind, "title": str(said.title), "advice": str(said.advice)}

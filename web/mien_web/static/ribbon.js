@@ -1,10 +1,10 @@
 // The last two minutes of expressions as a thin band with the word of now, and how the camera is.
 
+import { find, set } from "./topics.js";
+
 const SECONDS = 120;
 const PATIENCE = 8000;
 const SHOWN = "mien:ribbon"; // remembered on this device
-
-const find = (id) => document.getElementById(id);
 
 export function watch(main, words, running) {
   const ribbon = find("ribbon");
@@ -27,17 +27,15 @@ export function watch(main, words, running) {
     else delete cell.dataset.expression;
     cell.title = names[said.expression] ?? "";
     ribbon.append(cell);
-    for (const [place, text] of [[find("word"), said.title], [find("advice"), said.advice]]) {
-      if (place.textContent !== text) place.textContent = text;
-    }
+    set(find("word"), said.title);
+    set(find("advice"), said.advice);
     camera.dataset.state = said.state;
     // While the strip is hidden, the expression stays hidden too; trouble does not.
     const reads = said.state === "live" && said.expression && said.expression !== "unknown";
     const pill = reads ? words.reads : said.title;
-    if (camera.lastElementChild.textContent !== pill) camera.lastElementChild.textContent = pill;
+    set(camera.lastElementChild, pill);
     pause.dataset.paused = said.state === "paused" ? "yes" : "no";
-    const label = said.state === "paused" ? words.resume : words.pause;
-    if (pause.lastElementChild.textContent !== label) pause.lastElementChild.textContent = label;
+    set(pause.lastElementChild, said.state === "paused" ? words.resume : words.pause);
   }
 
   async function loop() {

@@ -3,6 +3,7 @@
 
 import * as queue from "./queue.js";
 import { watch } from "./ribbon.js";
+import { clock, element, find, set, showTopics } from "./topics.js";
 
 const POLL = 2500; // ms between two questions when nothing is to be sent
 const SLOWEST = 10000; // ms between two attempts while the box does not answer
@@ -14,7 +15,6 @@ const BYTES = 40000; // of taps sent at once
 const MOST = 100;
 const STEPS = 40; // acts that can be undone
 
-const find = (id) => document.getElementById(id);
 const main = find("session");
 const { session, token } = main.dataset;
 const words = JSON.parse(main.dataset.words);
@@ -86,7 +86,7 @@ function place(id) {
 
 function render() {
   const view = shown();
-  renderChips(view);
+  showTopics(view, editing, words);
   renderNotes(view);
   const waiting = queue.waiting(session).length;
   find("unsaved").hidden = !waiting;
@@ -123,54 +123,6 @@ function tick(view = shown()) {
     set(time, from === undefined ? "" : clock(now - from));
   }
   if (view.excluded !== null) set(find("excluded").querySelector("time"), clock(now - view.excluded));
-}
-
-function renderChips(view) {
-  const listed = view.keywords.filter((one) => editing || !one.hidden || one.id in view.on);
-  find("empty").hidden = listed.length > 0;
-  const list = find("chips");
-  const key = JSON.stringify([editing, listed.map(({ id, text, hidden }) => [id, text, hidden])]);
-  if (list.dataset.key !== key) {
-    list.dataset.key = key;
-    const held = document.activeElement?.closest("#chips button")?.dataset;
-    list.replaceChildren(...listed.map((one, at) => (editing ? entry(one) : chip(one, at))));
-    if (held) list.querySelector(`[data-keyword="${held.keyword}"][data-does="${held.does}"]`)?.focus();
-  }
-  if (editing) return;
-  for (const one of listed) {
-    const item = list.querySelector(`li[data-keyword="${one.id}"]`);
-    const on = one.id in view.on;
-    item.classList.toggle("on", on);
-    item.querySelector("[data-does=toggle]").setAttribute("aria-pressed", String(on));
-    set(item.querySelector("small"), view.counts[one.id] ? `${view.counts[one.id]}×` : "");
-  }
-}
-
-function chip({ id, text }, at) {
-  const item = element("li", { "data-keyword": id, class: "chip" });
-  const toggle = element("button", { "data-keyword": id, "data-does": "toggle" });
-  if (at < 9) toggle.setAttribute("aria-keyshortcuts", String(at + 1));
-  toggle.append(
-    element("b", { dir: "auto" }, text),
-    element("span", { class: "how" }, element("time", { "data-keyword": id }), element("small", {})),
-  );
-  const label = words.momentOf.replace("{topic}", text);
-  const moment = element("button", { "data-keyword": id, "data-does": "moment", "aria-label": label, title: label });
-  moment.append(element("i", { "aria-hidden": "true" }));
-  item.append(toggle, moment);
-  return item;
-}
-
-function entry({ id, text, hidden }) {
-  const item = element("li", { "data-keyword": id, class: "entry" });
-  const field = element("input", { value: text, maxlength: main.dataset.most, "aria-label": words.topic, "data-keyword": id, dir: "auto" });
-  const does = hidden ? "show" : "hide";
-  item.append(
-    field,
-    element("button", { "data-keyword": id, "data-does": "rename", class: "quiet small" }, words.rename),
-    element("button", { "data-keyword": id, "data-does": does, class: "quiet small" }, words[does]),
-  );
-  return item;
 }
 
 function renderNotes(view) {
@@ -535,25 +487,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-// ── helpers ──────────────────────────────────────────────────────────────────────────────────────
-
-function clock(ms) {
-  const whole = Math.max(0, Math.floor(ms / 1000));
-  const [hours, minutes, seconds] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const two = (number) => String(number).padStart(2, "0");
-  return hours ? `${hours}:${two(minutes)}:${two(seconds)}` : `${minutes}:${two(seconds)}`;
-}
-
-function element(name, attributes, ...inside) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...inside);
-  return made;
-}
-
-function set(place, text) {
-  if (place.textContent !== text) place.textContent = text;
-}
+// ── beginning ────────────────────────────────────────────────────────────────────────────────────
 
 if (acts.length) set(find("last"), acts.at(-1).said);
 watch(main, words, () => state.running && main.dataset.running === "yes");
