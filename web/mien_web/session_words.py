@@ -61,8 +61,6 @@ def browser() -> dict[str, Any]:
             "clients": gettext("To the clients"),
         },
         "gone": gettext("This session is not there any more."),
-        "stop": gettext("Stop"),
-        "stopSure": gettext("Tap again to stop"),
         "ask": gettext("Is this session still going on? It stops by itself in {minutes} min."),
         "pause": gettext("Pause"),
         "resume": gettext("Go on"),

@@ -251,22 +251,27 @@ find("undo").addEventListener("click", undo);
 find("here").addEventListener("click", () => tap("here"));
 
 let sure;
-find("stop").addEventListener("click", () => {
-  const button = find("stop");
-  const relax = () => {
-    clearTimeout(sure);
-    button.classList.remove("sure");
-    set(button.querySelector("span"), words.stop);
-  };
-  if (!button.classList.contains("sure")) {
-    button.classList.add("sure");
-    set(button.querySelector("span"), words.stopSure);
-    sure = setTimeout(relax, SURE);
+const stop = find("stop");
+const nothing = find("last").textContent;
+
+function relax() {
+  clearTimeout(sure);
+  stop.classList.remove("sure");
+  stop.querySelector("small").hidden = true;
+  set(find("last"), acts.at(-1)?.said ?? nothing);
+}
+
+stop.addEventListener("click", () => {
+  if (stop.classList.contains("sure")) {
+    relax();
+    send();
+    tap("stop");
     return;
   }
-  relax();
-  send(note);
-  tap("stop");
+  stop.classList.add("sure");
+  stop.querySelector("small").hidden = false;
+  set(find("last"), stop.querySelector("small").textContent);
+  sure = setTimeout(relax, SURE);
 });
 
 // ── notes ────────────────────────────────────────────────────────────────────────────────────────
