@@ -141,6 +141,18 @@ def test_undo_does_not_reach_into_what_came_since(room: Room) -> None:
     assert room.stretches == [("Mother", 0, 20_000), ("Mother", 20_000, None)]
 
 
+def test_undo_after_the_end_reaches_to_the_end(room: Room) -> None:
+    room.start()
+    keyword = room.topic()
+    room.tap("tag_on", keyword=keyword)
+    room.clock.advance(10)
+    off = room.tap("tag_off", keyword=keyword)
+    room.clock.advance(10)
+    room.tap("stop")
+    room.tap("undo", of=off.id)
+    assert room.stretches == [("Mother", 0, 20_000)]
+
+
 def test_undo_does_not_reach_back_into_what_was_fitted_in_before(room: Room) -> None:
     room.start()
     keyword = room.topic()
