@@ -334,3 +334,18 @@ def test_every_word_of_the_script_is_there() -> None:
     source = (static.parent / "session_words.py").read_text()
     for word in set(re.findall(r"\bwords\.(\w+)", script)):
         assert f'"{word}":' in source, word
+
+
+def test_what_was_deleted_is_gone_for_good_with_the_next_session(
+    box: Box, browser: Browser
+) -> None:
+    session = begin(box, browser)
+    made, on = new(), new()
+    send(browser, session, {"id": made, "kind": "keyword_new", "text": "work"})
+    send(browser, session, {"id": on, "kind": "tag_on", "keyword": made})
+    send(browser, session, {"id": new(), "kind": "undo", "of": on})
+    send(browser, session, {"id": new(), "kind": "stop"})
+    assert box.rows("SELECT deleted FROM tags") == [(1,)]
+    begin_again = browser.post(f"/clients/{box.rows('SELECT id FROM clients')[0][0]}/session")
+    assert begin_again.status_code == 303
+    assert box.rows("SELECT * FROM tags") == []

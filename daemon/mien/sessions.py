@@ -278,6 +278,17 @@ def start(
     )  # fmt: skip
 
 
+def sweep(db: Any, owner: int) -> None:
+    """Erase for good what was deleted in the sessions of this user's clients: whoever begins a new
+    one undoes nothing in the old ones any more."""
+    for table in ("tags", "exclusions", "notes", "captures"):
+        db.execute(
+            f"DELETE FROM {table} WHERE deleted AND session IN (SELECT s.id FROM sessions s "
+            "JOIN clients c ON c.id = s.client WHERE c.owner = ? AND s.length_ms IS NOT NULL)",
+            (owner,),
+        )
+
+
 def end(db: Any, session: Session, length_ms: int, ended: Ended, now: Stamp) -> None:
     """End a session at `length_ms`; what is going on in it ends with it, and what was read after
     it is asked to be erased: it belongs to nobody's record."""

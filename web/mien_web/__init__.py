@@ -1,6 +1,6 @@
 """The tablet page: a face on the daemon's control socket. It holds no camera and opens the port."""
 
-from flask import Flask, current_app, g, render_template
+from flask import Flask, current_app, g, render_template, request
 from flask_babel import gettext
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
@@ -60,7 +60,9 @@ def create_app(config: Config, clock: Clock | None = None) -> Flask:
     guard.protect(app)
     door.protect(app)
     languages.speak(app)
-    app.jinja_env.globals.update(menu=menu, endpoints=lambda: app.view_functions)
+    app.jinja_env.globals.update(
+        menu=menu, menu_entry=menu_entry, endpoints=lambda: app.view_functions
+    )
     for page in PAGES:
         app.register_blueprint(page)
     app.register_error_handler(HTTPException, _problem)
@@ -85,6 +87,22 @@ def menu() -> list[tuple[str, str]]:
         if endpoint in current_app.view_functions and roles & needed
     ]
     return [*shown, ("live.about", gettext("About"))]
+
+
+_UNDER = {
+    **dict.fromkeys(("clients", "session", "review", "map", "exports"), "clients.index"),
+    **dict.fromkeys(("library", "facs"), "library.index"),
+    **dict.fromkeys(("model", "predictions"), "model.show"),
+    **dict.fromkeys(("household", "seat"), "household.index"),
+}
+"""Which entry of the menu the pages of a blueprint belong to."""
+
+
+def menu_entry() -> str:
+    """The entry that this page belongs to; a client's personal head is the client's."""
+    if "/clients/" in request.path or request.path == "/agreement":
+        return "clients.index"
+    return _UNDER.get(request.blueprint or "", request.endpoint or "")
 
 
 def _problem(error: HTTPException) -> tuple[str, int]:

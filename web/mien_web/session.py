@@ -71,6 +71,7 @@ def start(client: str) -> Answer:
             return going
         if not clients.may_start(db, found.id):
             return None
+        sessions.sweep(db, me.id)
         sessions.start(
             db, key, found.id, me.id, now,
             numbers=clients.valid(db, found.id, "numbers"),

@@ -473,6 +473,26 @@ function complain(said) {
   set(find("problem"), said);
 }
 
+/** Keep the last half minute as the client's face at rest. */
+async function neutral() {
+  find("neutral").disabled = true;
+  try {
+    const response = await fetch(main.dataset.neutral, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "Mien-Token": main.dataset.token },
+      body: "{}",
+      signal: AbortSignal.timeout(PATIENCE),
+    });
+    const { ok, message, error } = await response.json();
+    if (ok) set(find("last"), message);
+    else complain(message ?? error ?? words.offline);
+  } catch {
+    complain(words.offline);
+  }
+  find("neutral").disabled = false;
+}
+
+find("neutral").addEventListener("click", neutral);
 addEventListener("online", () => nudge());
 document.addEventListener("visibilitychange", () => nudge());
 addEventListener("pagehide", send);
