@@ -99,7 +99,7 @@ def test_a_cell_opens_its_moments_beside_the_map(
     cell.click()
     beside = page.get_by_role("dialog")
     expect(beside.get_by_role("heading", name="work: sadness")).to_be_focused()
-    expect(beside.get_by_text("looked like sadness 50%")).to_be_visible()
+    expect(beside.get_by_text("looked like sadness 50 %")).to_be_visible()
     expect(beside.locator(".times a")).to_have_count(20)
     page.keyboard.press("Escape")
     expect(beside).to_be_hidden()

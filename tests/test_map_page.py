@@ -68,7 +68,7 @@ def cell(page: str, topic: str, look: str) -> str:
     assert row, f"no row {topic}"
     found = re.search(rf'<td class="([^"]*)"><a href="[^"]*look={look}">(.*?)</a>', row[0])
     assert found
-    return " ".join(f"{found[1]}: {re.sub('<[^>]+>', ' ', found[2])}".replace("\xa0", "_").split())
+    return " ".join(f"{found[1]}: {re.sub('<[^>]+>', ' ', found[2])}".split())
 
 
 def url_of(page: str, topic: str, look: str) -> str:
@@ -87,8 +87,8 @@ def test_a_map_says_what_each_share_rests_on(box: pages.Box, anna: Browser) -> N
     assert "Map of K-17" in said
     assert "Seen for 10 min 0 s in 1 session." in said
     assert "work 3 min 20 s · 1 session" in said
-    assert re.search(r"s6: 50% 3\d–6\d%", cell(page.text, "work", "sadness"))
-    assert "s0: 0%" in cell(page.text, "work", "happiness")
+    assert re.search(r"s6: 50 % 3\d–6\d %", cell(page.text, "work", "sadness"))
+    assert "s0: 0 %" in cell(page.text, "work", "happiness")
     assert "About these labels" in said
     assert "chance alone" in said
 
@@ -196,7 +196,7 @@ def test_a_cell_leads_to_its_moments(box: pages.Box, anna: Browser) -> None:
     for start in (f"/clients/{client}/map", f"/sessions/{session}/map"):
         page = anna.get(url_of(anna.get(start).text, "work", "sadness"))
         said = text(page)
-        assert "Under the topic “work” the expression looked like sadness 50% of the time" in said
+        assert "Under the topic “work” the expression looked like sadness 50 % of the time" in said
         assert "percentage points more than in the rest of the same sessions" in said
         assert "Seen for 3 min 20 s in 1 session." in said
         assert len(re.findall(r'href="/sessions/[^"]*#t=', page.text)) == 20
@@ -311,9 +311,9 @@ def test_the_map_is_read_against_it_when_asked(box: pages.Box, anna: Browser) ->
     assert "Against the neutral face" not in text(anna.get(f"/clients/{client}/map"))
     gloomy(box, client)
     for url in (f"/clients/{client}/map", f"/sessions/{session}/map"):
-        assert "50%" in cell(anna.get(url).text, "work", "sadness")
+        assert "50 %" in cell(anna.get(url).text, "work", "sadness")
         against = anna.get(f"{url}?baseline=1")
-        assert ": 0%" in cell(against.text, "work", "sadness")
+        assert ": 0 %" in cell(against.text, "work", "sadness")
         assert "Read against the neutral face recorded on" in text(against)
         moments = anna.get(url_of(against.text, "work", "sadness"))
         assert "There is no such moment." in text(moments)
@@ -341,4 +341,4 @@ def test_german_figures(box: pages.Box, anna: Browser) -> None:
     client = box.client()
     work_and_rest(box, client)
     page = anna.get(f"/clients/{client}/map", headers={"Accept-Language": "de"})
-    assert "50_%" in cell(page.text, "work", "sadness")
+    assert "50 %" in cell(page.text, "work", "sadness")

@@ -62,9 +62,9 @@ def test_the_timeline_says_what_was_seen(box: Box, anna: Browser) -> None:
     session = recorded(box)
     tag(box, session, "mother", 0, 40_000)
     page = text(anna.get(f"/sessions/{session}"))
-    assert "happiness 50%" in page
-    assert "cannot tell 17%" in page
-    assert "mother 40 0% 0% 0% 75%" in page
+    assert "happiness 50 %" in page
+    assert "cannot tell 17 %" in page
+    assert "mother 40 0 % 0 % 0 % 75 %" in page
     assert "turned away: 0:10" in page
     assert "About these labels" in page
 
@@ -74,10 +74,10 @@ def test_what_is_excluded_does_not_count(box: Box, anna: Browser) -> None:
     assert edit(anna, session, kind="exclude", **{"from": "0:00", "to": "0:30"}).status_code == 303
     page = text(anna.get(f"/sessions/{session}"))
     assert "0:00–0:30 no longer counts." in page
-    assert "happiness 0%" in page
-    assert "Whole session 30 0% 0% 0% 0% 0% 0% 67% 33%" in page
+    assert "happiness 0 %" in page
+    assert "Whole session 30 0 % 0 % 0 % 0 % 0 % 0 % 67 % 33 %" in page
     assert edit(anna, session, kind="undo").status_code == 303
-    assert "happiness 50%" in text(anna.get(f"/sessions/{session}"))
+    assert "happiness 50 %" in text(anna.get(f"/sessions/{session}"))
     assert edit(anna, session, kind="undo").status_code == 303  # undone again: excluded
     assert spans(box, "exclusions") == [(0, 30_000)]
 
@@ -260,7 +260,7 @@ def shots(box: Box, count: int) -> str:
 def test_one_tap_labels_a_capture_and_the_word_counts(box: Box, anna: Browser) -> None:
     session = shots(box, 2)
     page = text(anna.get(f"/sessions/{session}/captures"))
-    assert "The program: expression looks like fear, 40%." in page
+    assert "The program: expression looks like fear, 40 %." in page
     assert "2 captures, 2 of them without your label." in page
     answer = anna.post("/captures/cap0/label", {"expression": "4", "next": "cap1"})
     assert answer.status_code == 303
@@ -286,11 +286,11 @@ def test_blind_shows_nothing_of_the_program_until_a_person_spoke(box: Box, anna:
     session = shots(box, 1)
     page = anna.get(f"/sessions/{session}/captures?blind=1")
     assert "looks like fear" not in text(page)
-    assert "40%" not in text(page)
+    assert "40 %" not in text(page)
     assert "/maps" not in page.text
     assert "Confirm" not in text(page)
     anna.post("/captures/cap0/label", {"expression": "2", "blind": "1"})
-    assert "looks like fear, 40%" in text(anna.get(f"/sessions/{session}/captures?blind=1"))
+    assert "looks like fear, 40 %" in text(anna.get(f"/sessions/{session}/captures?blind=1"))
     anna.post("/captures/cap0/label", {"expression": "3", "blind": "1"})
     assert box.rows("SELECT expression, blind FROM corrections ORDER BY id") == [(2, 1), (3, 0)]
 
@@ -354,8 +354,8 @@ def test_agreement_counts_blind_and_seen_apart(box: Box, anna: Browser) -> None:
     for k in range(12, 24):
         anna.post(f"/captures/cap{k}/label", {"expression": "2" if k % 2 else "none"})
     blind, seen = text(anna.get("/agreement")).split("Labelled with the program’s answer in view")
-    assert "Same answer 100%" in blind
+    assert "Same answer 100 %" in blind
     assert "not defined Both only ever gave one and the same answer" in blind
-    assert "Same answer 50%" in seen
+    assert "Same answer 50 %" in seen
     assert "Cohen’s κ 0" in seen
     assert "no random sample" in blind

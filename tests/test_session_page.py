@@ -224,7 +224,7 @@ def test_a_long_topic_is_refused_with_a_sentence(box: Box, browser: Browser) -> 
 @pytest.mark.parametrize(
     ("changed", "kind", "title"),
     [
-        ({}, "happiness", "Expression looks like happiness, 62 %"),
+        ({}, "happiness", "Expression looks like happiness, 62\N{NO-BREAK SPACE}%"),
         ({"expression": None, "reason": "too dark"}, "unknown", "Cannot tell: too dark"),
         (
             {"expression": None, "reason": "several people in the seat"},
@@ -263,7 +263,7 @@ def test_a_face_is_captured_once_and_taken_back(box: Box, browser: Browser) -> N
     first = browser.post_json(f"{session}/capture", {"id": id})
     again = browser.post_json(f"{session}/capture", {"id": id})
     assert (first.status_code, first.json["at_ms"]) == (200, 12_000)
-    assert first.json["said"] == "Expression looks like happiness, 62 %"
+    assert first.json["said"] == "Expression looks like happiness, 62\N{NO-BREAK SPACE}%"
     assert again.json["id"] == id
     assert len(box.rows("SELECT * FROM captures")) == 1
     assert browser.get(first.json["face"]).data == b"a JPEG"

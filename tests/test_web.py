@@ -339,7 +339,7 @@ class TestWords:
         )
         for page in ("/", "/about"):
             assert not state_words.search(text(browser.get(page)))
-        assert not state_words.search(msgspec.json.encode(words.FOR_THE_BROWSER).decode())
+        assert not state_words.search(msgspec.json.encode(words.for_the_browser()).decode())
 
     @pytest.mark.parametrize(
         ("length", "said"), [(0.9, "0 s"), (59.9, "59 s"), (60, "1 min 00 s"), (725, "12 min 05 s")]

@@ -1,10 +1,9 @@
 """Shares of time as the map shows them: rounded, with their sign and in whole sentences, in the
 visitor's language."""
 
-from collections.abc import Callable
 from functools import cache
 
-from flask_babel import format_decimal, format_percent, get_locale, gettext, ngettext
+from flask_babel import format_decimal, get_locale, gettext, ngettext
 from msgspec import Struct
 
 from mien import shares
@@ -12,6 +11,7 @@ from mien.cells import WHOLE, Topic
 from mien.events import EXPRESSIONS
 from mien.shares import UNKNOWN, Share
 from mien_web import labels
+from mien_web.languages import percent
 
 LOOKS = (*EXPRESSIONS, "unknown")
 """What a cell of the map is called in its address and in its style."""
@@ -56,10 +56,9 @@ def row(topic: Topic, name: str, difference: bool) -> Row:
 
 
 def _share(place: int, share: Share) -> Cell:
-    percent = percents()
-    value = round(100 * share.value)
-    text = f"<{percent(1)}" if share.value and not value else percent(value)
-    interval = f"{round(100 * share.low)}–{percent(round(100 * share.high))}"
+    small = share.value and not round(100 * share.value)
+    text = f"<{percent(0.01)}" if small else percent(share.value)
+    interval = f"{round(100 * share.low)}–{percent(share.high)}"
     shade = min(SHADES - 1, int(SHADES * share.value**0.5))
     return Cell(LOOKS[place], f"s{shade}", text, interval, share.thin, "")
 
@@ -86,16 +85,6 @@ def _numbers_of(locale: str, tenths: int) -> str:
     return str(format_decimal(tenths / 10, "0.0" if 0 < tenths < 100 else "0"))
 
 
-@cache
-def _percents_of(locale: str) -> list[str]:
-    return [format_percent(percent / 100) for percent in range(101)]
-
-
-def percents() -> Callable[[int], str]:
-    """How a whole percentage from 0 to 100 looks in the visitor's language."""
-    return _percents_of(str(get_locale())).__getitem__
-
-
 def look(place: int) -> str:
     return labels.name(None if place == UNKNOWN else place)
 
@@ -119,12 +108,11 @@ def sentences(topic: Topic, name: str, place: int) -> list[str]:
     if not pairs:
         return [gettext("Nothing was seen here.")]
     share = shares.shares([under for under, _ in pairs])[place]
-    percent = percents()
     figures = {
         "look": look(place),
         "topic": name,
-        "share": percent(round(100 * share.value)),
-        "interval": f"{round(100 * share.low)}–{percent(round(100 * share.high))}",
+        "share": percent(share.value),
+        "interval": f"{round(100 * share.low)}–{percent(share.high)}",
         "time": duration(sum(under.seen for under, _ in pairs)),
     }
     if place == UNKNOWN:

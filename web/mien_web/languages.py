@@ -1,10 +1,12 @@
-"""English and German: which one a visitor gets, and how dates and numbers look in it."""
+"""English and German: which one a visitor gets, and how dates and shares look in it."""
 
 from datetime import datetime
+from functools import lru_cache
 
 from babel.dates import format_date, format_datetime
+from babel.numbers import format_decimal
 from flask import Flask, g, request
-from flask_babel import Babel
+from flask_babel import Babel, get_locale
 
 LANGUAGES = ("en", "de")
 
@@ -14,7 +16,8 @@ def speak(app: Flask) -> None:
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = "translations"
     Babel(app, locale_selector=language)
     app.jinja_env.globals["language"] = language
-    app.jinja_env.filters.update(day=day, moment=moment)
+    app.jinja_env.globals["percent"] = percent
+    app.jinja_env.filters.update(day=day, moment=moment, percent=percent)
 
 
 def language() -> str:
@@ -34,6 +37,18 @@ def day(utc_ms: int) -> str:
 def moment(utc_ms: int) -> str:
     """The same with the time of day: `20 Nov 2026, 09:30`."""
     return format_datetime(_local(utc_ms), _MOMENT[_locale()], locale=_locale())
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """A share, 0–1, as `66 %`, in both languages with a space; what is not known is a dash."""
+    if share is None:
+        return "–"
+    return _percent(round(100 * share, digits) + 0.0, digits, str(get_locale() or "en"))
+
+
+@lru_cache(4096)  # a map has hundreds of them
+def _percent(number: float, digits: int, locale: str) -> str:
+    return f"{format_decimal(number, '0.' + '0' * digits, locale)}\N{NO-BREAK SPACE}%"
 
 
 _MOMENT = {"en_GB": "d MMM y, HH:mm", "de": "d. MMM y, HH:mm"}

@@ -1,5 +1,6 @@
 """The live page: what the camera sees now, what it looks like, how the box is, and the pause."""
 
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -17,13 +18,14 @@ from flask import (
     request,
     url_for,
 )
+from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
 from mien.clock import Clock
 from mien.config import Config
 from mien.control import Busy, ControlClient, ControlError, NoPicture, Picture
 from mien.events import EXPRESSIONS, Health, Live
-from mien_web import door, words
+from mien_web import door, labels, parts, words
 
 page = Blueprint("live", __name__)
 door.needs(page, but={"live.about"})
@@ -83,6 +85,8 @@ def show() -> str:
         live=live,
         health=health,
         expressions=EXPRESSIONS,
+        names=labels.NAMES,
+        parts=parts,
         words=words,
     )
 
@@ -93,7 +97,7 @@ def first_look(health: Health) -> tuple[str, words.Said, Live | None]:
     try:
         picture = None if health.paused else control().preview(0, FIRST_LOOK)
     except NoPicture as error:
-        said = words.Said(words.STATES["no-picture"].title, words.sentence(str(error)))
+        said = words.Said(words.STATES["no-picture"].title, words.sentence(error))
         return "no-picture", said, None
     except Busy:
         state, picture = "busy", None
@@ -112,7 +116,7 @@ def picture() -> Response:
     viewer = request.args.get("viewer", "")
     after = request.args.get("after", 0, type=int)
     if not re.fullmatch("[0-9a-f]{16}", viewer):
-        abort(400, "The viewer must be named by 16 hexadecimal digits.")
+        abort(400, gettext("The viewer must be named by 16 hexadecimal digits."))
     viewers: Viewers = current_app.extensions["mien.viewers"]
     with viewers.place(viewer) as admitted:
         if not admitted:
@@ -124,16 +128,19 @@ def picture() -> Response:
         except Busy:
             return _instead("busy")
         except NoPicture as error:
-            return _instead("paused") if ask_health().paused else _instead("no-picture", str(error))
+            paused = ask_health().paused
+            return _instead("paused") if paused else _instead("no-picture", words.sentence(error))
         except ControlError:
             return _instead("lost")
-        return _picture(shown) if shown else _instead("no-picture", words.NOTHING_NEW)
+        return (
+            _picture(shown) if shown else _instead("no-picture", words.sentence(words.NOTHING_NEW))
+        )
 
 
 @page.get("/live/health")
 def health() -> str:
     """How the box is, as a piece of the page."""
-    return render_template("health.html", health=ask_health(), words=words)
+    return render_template("health.html", health=ask_health(), parts=parts, words=words)
 
 
 @page.post("/live/<any(pause, resume):wish>")
@@ -141,7 +148,7 @@ def switch(wish: str) -> Answer:
     try:
         control().pause() if wish == "pause" else control().resume()
     except ControlError as error:
-        abort(502, words.sentence(str(error)))
+        abort(502, words.sentence(error))
     return redirect(url_for("live.show"), 303)
 
 
@@ -158,11 +165,14 @@ def ask_health() -> Health:
 
 
 def _picture(shown: Picture) -> Response:
-    headers = {"Mien-Frame": str(shown.frame), "Mien-Live": shown.live.decode("ascii")}
+    live = json.loads(shown.live)
+    if live.get("note"):
+        live["note"] = parts.say(live["note"])
+    headers = {"Mien-Frame": str(shown.frame), "Mien-Live": json.dumps(live)}  # in ASCII
     return Response(shown.jpeg, mimetype="image/jpeg", headers=headers)
 
 
 def _instead(state: str, sentence: str = "") -> Response:
-    said = words.sentence(sentence) if sentence else words.STATES[state].advice
+    said = sentence or str(words.STATES[state].advice)
     body = msgspec.json.encode({"state": state, "sentence": said})
     return Response(body, mimetype="application/json")

@@ -17,7 +17,7 @@ from flask import (
     request,
     url_for,
 )
-from flask_babel import format_percent, gettext
+from flask_babel import gettext
 from msgspec import Struct
 from werkzeug.wrappers import Response as Answer
 
@@ -27,7 +27,7 @@ from mien.cells import WHOLE, Run, Topic
 from mien.clients import Client
 from mien.sessions import Session
 from mien.shares import PLACES, UNKNOWN
-from mien_web import desk, door, figures, periods
+from mien_web import desk, door, figures, languages, periods
 
 page = Blueprint("map", __name__)
 door.needs(page, "therapist")
@@ -114,10 +114,7 @@ def _show(
         moment_s=cells.MOMENT_MS // 1000,
         least_s=shares.LEAST_SECONDS,
         least_runs=shares.LEAST_RUNS,
-        shades=[
-            figures.percents()(round(100 * (step / figures.SHADES) ** 2))
-            for step in range(figures.SHADES)
-        ],
+        shades=[languages.percent((step / figures.SHADES) ** 2) for step in range(figures.SHADES)],
         steps=[round(100 * step) for step in figures.STEPS],
         **{"session": None, **more},  # else the template sees the cookie of that name
     )
@@ -242,7 +239,6 @@ def neutral_face(client: str) -> str:
         length_s=baseline.LENGTH_MS // 1000,
         least_s=baseline.LEAST_SECONDS,
         look=figures.look,
-        percent=format_percent,
         duration=figures.duration,
     )
 

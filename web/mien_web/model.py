@@ -16,7 +16,7 @@ from mien.clients import Client
 from mien.control import ControlError
 from mien.events import EXPRESSIONS, MienError
 from mien.heads import Head, Settings
-from mien_web import card, desk, door, jobs, labels, words
+from mien_web import card, desk, door, jobs, labels, languages, parts, words
 from mien_web.card import Confusion, Share
 
 page = Blueprint("model", __name__)
@@ -96,17 +96,9 @@ page.add_app_template_global(labels.name, "expression_name")
 
 
 @page.app_template_filter()
-def percent(share: float | None, digits: int = 0) -> str:
-    """A share, 0–1, as `66 %` in the visitor's way of writing numbers."""
-    if share is None:
-        return "–"
-    return f"{decimal(100 * share, digits)}\u00a0%"
-
-
-@page.app_template_filter()
 def interval(share: Share, digits: int = 0) -> str:
     """Its 95 % interval, as `64–68 %`."""
-    return f"{decimal(100 * share.low, digits)}–{percent(share.high, digits)}"
+    return f"{decimal(100 * share.low, digits)}–{languages.percent(share.high, digits)}"
 
 
 @page.app_template_filter()
@@ -137,10 +129,10 @@ def at_work() -> Chosen:
 def _running() -> str | None:
     """What the service says it reads with."""
     try:
-        parts = desk.control().status().parts
+        found = desk.control().status().parts
     except ControlError:
         return None
-    return next((part.text for part in parts if part.name == "expression"), None)
+    return next((parts.say(part.text) for part in found if part.name == "expression"), None)
 
 
 def _others(store: Bundles) -> list[dict[str, Any]]:

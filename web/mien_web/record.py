@@ -99,4 +99,4 @@ def document(code: str, days: str, lines: list[Line]) -> pdf.Document:
 
 
 def _share(count: int, of: int) -> str:
-    return f"{words.percent(count / of)} %" if of else "–"
+    return languages.percent(count / of if of else None)

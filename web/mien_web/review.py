@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from flask import session as cookie
-from flask_babel import format_decimal, format_percent, gettext
+from flask_babel import format_decimal, gettext
 from msgspec import Struct
 from werkzeug.wrappers import Response as Answer
 
@@ -35,7 +35,6 @@ PICTURE: dict[str, Any] = {
     "clock": timeline.clock,
     "labels": labels,
     "number": format_decimal,
-    "percent": format_percent,
 }
 """What the templates of this page work with."""
 

@@ -329,13 +329,9 @@ def _captured(session: Session, id: str) -> Answer:
     if kept is None:
         return _refuse(409, gettext("This capture was erased meanwhile."))
     if kept.expression is None:
-        said = gettext("Cannot tell: %(reason)s", reason=labels.why(kept.reason))
+        said = words.cannot_tell(kept.reason)
     else:
-        said = gettext(
-            "Expression looks like %(expression)s, %(percent)s %%",
-            expression=labels.name(kept.expression),
-            percent=words.percent(kept.probabilities[kept.expression]),
-        )
+        said = words.looks(EXPRESSIONS[kept.expression], kept.probabilities[kept.expression])
     body = {
         "id": id,
         "at_ms": kept.at_ms,

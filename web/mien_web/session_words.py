@@ -7,7 +7,7 @@ from flask_babel import gettext, lazy_gettext
 from mien import sessions, taps
 from mien.events import Live
 from mien.taps import Fault
-from mien_web import labels, words
+from mien_web import words
 
 FAULTS: dict[Fault, Any] = {
     "id": lazy_gettext("This tap has no valid id, so it could not be saved. Tap again."),
@@ -97,14 +97,10 @@ def seen(live: Live) -> dict[str, Any]:
     """One moment of the camera. `expression` is "unknown" of a face that cannot be read, None of
     an empty seat."""
     if live.expression:
-        title = gettext(
-            "Expression looks like %(expression)s, %(percent)s %%",
-            expression=labels.NAMES[live.expression],
-            percent=words.percent(live.probabilities[live.expression]),
-        )
+        title = words.looks(live.expression, live.probabilities[live.expression])
         return {"expression": live.expression, "title": title, "advice": ""}
     if live.reason:
-        title = gettext("Cannot tell: %(reason)s", reason=labels.why(live.reason))
+        title = words.cannot_tell(live.reason)
         return {"expression": "unknown", "title": title, "advice": str(words.ADVICE[live.reason])}
     said = words.SETTLING if live.readings else words.EMPTY
     kind = "unknown" if live.readings else None

@@ -36,10 +36,10 @@ function enter(state) {
   if (main.dataset.state === state) return;
   main.dataset.state = pill.dataset.state = state;
   pill.querySelector("span").textContent = words.pills[state];
-  document.title = state === "paused" ? "Paused – Mien" : "Mien";
+  document.title = words.titles[state] ?? words.titles.else;
   const paused = state === "paused";
   form.action = paused ? form.dataset.resume : form.dataset.pause;
-  button.querySelector("span").textContent = paused ? "Resume" : "Pause";
+  button.querySelector("span").textContent = paused ? words.resume : words.pause;
   button.disabled = state === "lost";
   checkHealth().catch(() => {}); // what changed here shows there too
 }
@@ -128,10 +128,10 @@ async function flip(action) {
       if (pausing) leave("paused");
     } else {
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
-      trouble.textContent = page.querySelector("main p")?.textContent ?? "That did not work.";
+      trouble.textContent = page.querySelector("main p")?.textContent ?? words.failed;
     }
   } catch {
-    trouble.textContent = "The page did not get through to the box. Try again.";
+    trouble.textContent = words.unreached;
   }
 }
 

@@ -39,14 +39,14 @@ export class Reading {
   }
 
   headline(live) {
-    const { looks, looksAdvice, cannotTell, advice, empty, settling } = this.words;
+    const { names, reasons, looks, looksSpoken, looksAdvice, cannotTell, advice, empty, settling } = this.words;
     if (live.expression) {
-      const percent = Math.round(100 * live.probabilities[live.expression]);
-      const title = looks.replace("{expression}", live.expression).replace("{percent}", percent);
-      return { title, advice: looksAdvice, spoken: title.split(",")[0] };
+      const name = names[live.expression];
+      const title = fill(looks, { name, percent: percent(live.probabilities[live.expression]) });
+      return { title, advice: looksAdvice, spoken: fill(looksSpoken, { name }) };
     }
     if (live.reason) {
-      const title = cannotTell.replace("{reason}", live.reason);
+      const title = fill(cannotTell, { reason: reasons[live.reason] });
       return { title, advice: advice[live.reason], spoken: `${title}. ${advice[live.reason]}` };
     }
     const said = live.readings.length ? settling : empty;
@@ -74,30 +74,43 @@ export class Reading {
       const share = live?.readings.length ? live.probabilities[expression] : null;
       row.classList.toggle("leading", live?.expression === expression);
       row.querySelector("i").style.setProperty("--share", share ?? 0);
-      set(row.querySelector(".share"), share === null ? "–" : `${Math.round(100 * share)} %`);
+      set(row.querySelector(".share"), share === null ? "–" : percent(share));
     }
   }
 
   showFacts(live) {
-    fact(this.find("episode"), live?.episode && capital(live.episode), seconds(live?.episode_s ?? 0));
+    const { names, lastMinute } = this.words;
+    fact(this.find("episode"), live?.episode && capital(names[live.episode]), this.length(live?.episode_s ?? 0));
     const facing = live?.facing_share ?? null;
-    fact(this.find("facing"), facing !== null && `${Math.round(100 * facing)} %`, "of the last minute");
+    fact(this.find("facing"), facing !== null && percent(facing), lastMinute);
     const alone = live?.readings.length === 1 ? live.readings[0].turn : null;
-    fact(this.find("head"), alone && measured(alone) && turned(alone), "");
+    fact(this.find("head"), alone && measured(alone) && this.turned(alone), "");
     fact(this.find("people"), live && String(live.readings.length), "");
+  }
+
+  turned({ yaw, pitch }) {
+    const { head } = this.words;
+    if (Math.max(Math.abs(yaw), Math.abs(pitch)) < STRAIGHT) return head.straight;
+    const [angle, way] = Math.abs(yaw) >= Math.abs(pitch)
+      ? [yaw, yaw > 0 ? head.right : head.left]
+      : [pitch, pitch > 0 ? head.up : head.down];
+    return fill(way, { degrees: Math.round(Math.abs(angle)) });
+  }
+
+  length(time) {
+    const whole = Math.floor(time);
+    const rest = whole % 60;
+    if (whole < 60) return fill(this.words.seconds, { seconds: whole });
+    return fill(this.words.minutes, { minutes: Math.floor(whole / 60), seconds: String(rest).padStart(2, "0") });
   }
 }
 
-function turned({ yaw, pitch }) {
-  if (Math.max(Math.abs(yaw), Math.abs(pitch)) < STRAIGHT) return "Straight on";
-  if (Math.abs(yaw) >= Math.abs(pitch)) return `${Math.round(Math.abs(yaw))}° ${yaw > 0 ? "right" : "left"}`;
-  return `${Math.round(Math.abs(pitch))}° ${pitch > 0 ? "up" : "down"}`;
+function fill(text, values) {
+  return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-function seconds(length) {
-  const whole = Math.floor(length);
-  const rest = whole % 60;
-  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${String(rest).padStart(2, "0")} s`;
+function percent(share) {
+  return `${Math.round(100 * share)}\u00a0%`; // as `languages.percent` writes it
 }
 
 function capital(word) {

@@ -160,7 +160,7 @@ function seen() {
   if (state === "-") return words.nobody;
   if (state === "z") return fill(words.cannot, { reason: words.settling });
   if (state >= "a") return fill(words.cannot, { reason: words.reasons[state.charCodeAt(0) - 97] });
-  const percent = (rows.sure[index] / 100).toLocaleString(words.language, { style: "percent" });
+  const percent = `${rows.sure[index]}\u00a0%`;
   return fill(words.looks, { name: words.names[words.expressions[state]], percent });
 }
 

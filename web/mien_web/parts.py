@@ -1,0 +1,253 @@
+"""What the service says of the box's parts, in the visitor's language.
+
+The service speaks English and may be of another version: a sentence that is not known here is shown
+as it came.
+"""
+
+import re
+from typing import Any
+
+from flask_babel import gettext, lazy_gettext
+
+NAMES: dict[str, Any] = {
+    "service": lazy_gettext("service"),
+    "camera": lazy_gettext("camera"),
+    "consent": lazy_gettext("consent"),
+    "faces": lazy_gettext("faces"),
+    "expression": lazy_gettext("expression"),
+    "store": lazy_gettext("store"),
+    "broker": lazy_gettext("broker"),
+    "clock": lazy_gettext("clock"),
+}
+
+STATUSES: dict[str, Any] = {
+    "ok": lazy_gettext("ok"),
+    "degraded": lazy_gettext("degraded"),
+    "failed": lazy_gettext("failed"),
+}
+
+N_ = str
+"""Marks a sentence for the translators; `say` looks up which it is."""
+
+# A name between `%(` and `)s` stands for anything; that too is said in the visitor's language where
+# it is a sentence of this list or one of `WITHIN`. The first that fits counts.
+SENTENCES = (
+    # what goes round another sentence
+    N_("%(why)s; next try in %(seconds)s s"),
+    N_("%(why)s; it is being tried again"),
+    N_("%(why)s; it is still being released"),
+    N_("%(who)s; the personal head was fitted to bundle %(old)s, and %(new)s is running"),
+    N_("%(who)s; the personal head is damaged: it must be %(count)s finite numbers"),
+    # the camera
+    N_("the camera is off"),
+    N_("paused, the camera is off"),
+    N_("nothing was decided yet"),
+    N_("no face is in the seat"),
+    N_("%(camera)s is being opened"),
+    N_("%(camera)s gives frames"),
+    N_("%(camera)s has given no frame for %(seconds)s s"),
+    N_("%(camera)s gave no frame within %(seconds)s s"),
+    N_("%(camera)s was closed"),
+    N_("%(camera)s gives no more frames: it was unplugged"),
+    N_("%(camera)s has ended or broken off"),
+    N_("%(camera)s gives pixels of a kind that OpenCV cannot turn to BGR"),
+    N_("%(camera)s is not there: plug it in"),
+    N_("%(camera)s may not be opened: let this user into the group 'video'"),
+    N_("%(camera)s cannot be opened: it is in use by another program, or no camera"),
+    N_("%(camera)s cannot be reached (%(reason)s): check the address and the network"),
+    N_(
+        "%(camera)s answers, but gives no video: check the path, the user and the password of the "
+        "URL"
+    ),
+    N_("%(camera)s: this is no URL such as %(examples)s"),
+    N_("no camera was found: plug one in, or name a source: a device, URL, video or folder"),
+    N_("%(source)s is neither a camera, a file nor a folder"),
+    N_("several cameras are called %(source)s: %(names)s; name one"),
+    N_("there is no camera, file or folder %(source)s; cameras plugged in now: %(names)s"),
+    N_("picamera2 cannot be used (%(reason)s): %(cure)s"),
+    N_("picamera2 is installed but does not load: %(reason)s"),
+    N_("no camera is connected to this Raspberry Pi: %(cure)s"),
+    N_("%(camera)s cannot be opened (%(reason)s): %(cure)s"),
+    N_("%(camera)s cannot be started (%(reason)s): %(cure)s"),
+    N_("%(camera)s gives no more frames (%(reason)s): %(cure)s"),
+    N_(
+        "`sudo apt install python3-picamera2`, and make the virtual environment with "
+        "--system-site-packages"
+    ),
+    N_(
+        "check that its ribbon cable sits at both ends, that no other program uses it, and that "
+        "`rpicam-hello --list-cameras` lists it"
+    ),
+    N_("check that the camera is plugged in and that no other program uses it"),
+    N_(
+        "%(path)s is neither a picture nor a video that can be read; it may be cut off, or "
+        "something else under this name"
+    ),
+    N_("%(path)s has not one frame that can be decoded"),
+    N_("none of the %(count)s pictures in %(path)s can be decoded"),
+    N_("there is no picture in the folder %(path)s; expected is JPEG, PNG, WebP, BMP, TIFF or GIF"),
+    N_(
+        "Demo: there is no camera, so a portrait of Grace Hopper plays, moved and re-lit. "
+        "Readings of a still photograph say nothing about anybody."
+    ),
+    # consent
+    N_("not set up yet: open the page"),
+    N_("say there where the box stands"),
+    N_("a demo: whoever sits there is read and kept"),
+    N_("a session was not stopped for %(hours)s hours, so the camera is off"),
+    N_("no session is running, so the camera is off"),
+    N_("a session runs without valid consent, so the camera is off"),
+    N_("a session runs, but its client was not shown the notice, so the camera is off"),
+    N_("a session runs with consent"),
+    N_("a session runs with consent; its numbers are not kept"),
+    N_("nobody of the house consents to the home log, so the camera is off"),
+    N_("the home log runs with consent"),
+    N_("the camera is being aimed, and nobody is read"),
+    N_("who consents cannot be looked up, so the camera is off"),
+    N_("fit the head anew on its client's page, or go back to the bundle's own"),
+    N_("the box is paused; resume it first, then aim the camera"),
+    N_("a session is running; stop it first, then aim the camera"),
+    N_("the session was stopped meanwhile"),
+    N_("pictures are kept only in a session whose client consents to pictures"),
+    # faces
+    N_(
+        "faces are found with OpenCV's Haar cascade, which is slower, misses turned and distant "
+        "faces and measures no head turn, because %(why)s"
+    ),
+    N_(
+        "the face model is not on this box: there is no %(path)s; fetch it once with "
+        "`mien models fetch`"
+    ),
+    N_(
+        "the face model %(path)s cannot be read: %(reason)s; make it readable for this user, or "
+        "fetch it again with `mien models fetch`"
+    ),
+    N_(
+        "the face model %(path)s is damaged: its SHA-256 is not %(digest)s; fetch it again with "
+        "`mien models fetch`"
+    ),
+    # the network that reads
+    N_("%(bundle)s (shipped) on the %(device)s"),
+    N_("%(bundle)s (activated) on the %(device)s"),
+    N_("%(bundle)s (named in the config) on the %(device)s"),
+    N_("the activated bundle cannot be used, the shipped %(bundle)s reads instead: %(why)s"),
+    N_(
+        "install it again, or go back with `mien models rollback`; either counts from the next "
+        "start"
+    ),
+    N_("the Edge TPU cannot be used, the CPU reads instead: %(why)s"),
+    N_("bundle %(bundle)s has no file compiled for it"),
+    N_("it did not answer within %(seconds)s s; unplug it and plug it in again"),
+    N_("%(path)s crashed (signal %(number)s); reinstall libedgetpu1-std"),
+    N_("its probe failed: %(reason)s"),
+    N_("%(path)s cannot be loaded: %(reason)s"),
+    N_("the %(device)s fails its known-answer test: logits are off by %(share)s"),
+    N_("no bundle %(bundle)s is installed in %(path)s; there are: %(names)s"),
+    N_(
+        "%(path)s is damaged: its SHA-256 is %(found)s, the bundle says %(digest)s; copy the "
+        "bundle again"
+    ),
+    # the store
+    N_("%(size)s GB free"),
+    N_("only %(size)s MB free: episodes are kept, readings are not"),
+    N_("free some space"),
+    N_("free some space; what was seen meanwhile waits in memory"),
+    N_("restore a backup if those records are needed"),
+    N_(
+        "The disk of %(path)s is full, so the last rows were not written. Free some space; what "
+        "was stored before is safe."
+    ),
+    N_(
+        "Cannot use %(path)s: %(reason)s. The file and its folder must belong to the user Mien "
+        "runs as, on a disk that can be written."
+    ),
+    N_("Cannot use %(path)s: %(reason)s. Is its disk still there?"),
+    N_(
+        "The database was damaged or is under another key (%(reason)s). It was set aside as "
+        "%(file)s and a new one begun, so the history starts anew. To have the old one back, stop "
+        "Mien, put back %(new)s and its key from a backup and start again."
+    ),
+    # the broker
+    N_("not in use"),
+    N_("connected to %(address)s"),
+    N_("the broker at %(address)s refuses this box: %(reason)s"),
+    N_("check username and password_file under [mqtt]"),
+    N_(
+        "the broker at %(address)s ends the connection again and again; probably another box uses "
+        "the id %(box)s"
+    ),
+    N_("give each box an id of its own, [box] id in its config"),
+    N_("the broker at %(address)s takes events but does not acknowledge them"),
+    N_("see the broker's log; events are kept and sent again"),
+    N_("events wait: %(why)s"),
+    N_("see the store"),
+    N_("the broker at %(address)s cannot be reached: %(reason)s"),
+    N_("start it, or name another under [mqtt]; events wait on this box until then"),
+    # the clock
+    N_("set by the network"),
+    N_("not set by the network yet"),
+    N_("connect the network; times are mended once it is"),
+    # the service itself
+    N_(
+        "the Mien service does not answer at %(path)s; start it with `mien run`, or with "
+        "`sudo systemctl start mien` on an installed box"
+    ),
+    N_(
+        "this user may not open the control socket %(path)s; join the group that owns it, or run "
+        "this as its owner"
+    ),
+    N_(
+        "the service at %(path)s answers in another version's way (%(reason)s); install the same "
+        "version of both services and restart them"
+    ),
+    # files of any kind
+    N_("%(path)s cannot be read: %(reason)s"),
+    N_("%(path)s is empty (0 bytes)"),
+)
+
+# What a sentence may have in place of a name.
+WITHIN = (
+    N_("camera %(device)s"),
+    N_("video %(path)s"),
+    N_("picture %(path)s"),
+    N_("folder %(path)s"),
+    N_("the folder %(path)s"),
+    N_("not connected yet"),
+    N_("no answer"),
+    N_("none with a stable name"),
+    N_("the connection was lost (%(reason)s)"),
+)
+
+
+def _pattern(sentence: str) -> re.Pattern[str]:
+    pieces = re.split(r"%\((\w+)\)s", sentence)
+    pieces[::2] = map(re.escape, pieces[::2])
+    pieces[1::2] = [f"(?P<{name}>.+)" for name in pieces[1::2]]
+    return re.compile("".join(pieces), re.DOTALL)
+
+
+_KNOWN = {sentence: _pattern(sentence) for sentence in SENTENCES}
+_WITHIN = _KNOWN | {sentence: _pattern(sentence) for sentence in WITHIN}
+
+
+def say(text: str) -> str:
+    """A sentence of the service in the visitor's language, the same where it is not known."""
+    return _said(text, _KNOWN)
+
+
+def _said(text: str, known: dict[str, re.Pattern[str]]) -> str:
+    for sentence, pattern in known.items():
+        if found := pattern.fullmatch(text):
+            values = {name: _said(value, _WITHIN) for name, value in found.groupdict().items()}
+            return str(gettext(sentence, **values))
+    return text
+
+
+def name(part: str) -> str:
+    """What a part of the box is called."""
+    return str(NAMES.get(part, part))
+
+
+def status(status: str) -> str:
+    """How it is, in a word."""
+    return str(STATUSES.get(status, status))
