@@ -10,8 +10,10 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from flask import Flask
 
 import mien_web
+from mien_web import languages
 
 PAGE = Path(mien_web.__file__).parent
 FOLDER = PAGE / "translations" / "de" / "LC_MESSAGES"
@@ -69,3 +71,26 @@ def test_the_compiled_file_is_of_this_text(german: Catalog) -> None:
     compiled = io.BytesIO()
     write_mo(compiled, german)
     assert (FOLDER / "messages.mo").read_bytes() == compiled.getvalue(), "run: make translations"
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "english", "german"),
+    [
+        (0.62, 0, "62 %", "62 %"),
+        (0.6249, 1, "62.5 %", "62,5 %"),
+        (0.0, 0, "0 %", "0 %"),
+        (-0.0001, 1, "0.0 %", "0,0 %"),
+        (1.0, 0, "100 %", "100 %"),
+        (None, 0, "–", "–"),
+    ],
+)
+def test_a_share_is_written_alike(
+    share: float | None, digits: int, english: str, german: str
+) -> None:
+    app = Flask(__name__)
+    languages.speak(app)
+    for language, text in (("en", english), ("de", german)):
+        with app.test_request_context(headers={"Accept-Language": language}):
+            said = languages.percent(share, digits)
+            assert said.replace("\N{NO-BREAK SPACE}", " ") == text
+            assert " " not in said  # a line never ends before the sign

@@ -23,6 +23,7 @@ from mien_web import (
     live,
     map,
     me,
+    parts,
     predictions,
     seat,
     session,
@@ -111,4 +112,4 @@ def _problem(error: HTTPException) -> tuple[str, int]:
 
 def _no_store(error: StoreError) -> tuple[str, int]:
     """No traceback where the daemon never ran or the disk is full: its own sentence says it."""
-    return _problem(ServiceUnavailable(str(error)))
+    return _problem(ServiceUnavailable(parts.say(str(error))))

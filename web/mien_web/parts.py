@@ -70,6 +70,7 @@ SENTENCES = (
     N_("%(camera)s cannot be opened (%(reason)s): %(cure)s"),
     N_("%(camera)s cannot be started (%(reason)s): %(cure)s"),
     N_("%(camera)s gives no more frames (%(reason)s): %(cure)s"),
+    N_("%(camera)s gives %(format)s; known are %(formats)s: use it through V4L2 (/dev/video…)"),
     N_(
         "`sudo apt install python3-picamera2`, and make the virtual environment with "
         "--system-site-packages"
@@ -162,6 +163,10 @@ SENTENCES = (
         "runs as, on a disk that can be written."
     ),
     N_("Cannot use %(path)s: %(reason)s. Is its disk still there?"),
+    N_(
+        "Cannot use the state folder %(path)s: %(reason)s. Start the daemon first, as a user whose "
+        "files this one may read and write."
+    ),
     N_(
         "The database was damaged or is under another key (%(reason)s). It was set aside as "
         "%(file)s and a new one begun, so the history starts anew. To have the old one back, stop "
