@@ -166,7 +166,7 @@ def test_an_expression_in_german(box: pages.Box) -> None:
     said = german(box)
     assert "Ausdruck sieht aus nach: Freude, 62 %" in said
     assert "Episode Freude 1 min 12 s" in said
-    assert "Der Kamera zugewandt 84 % der letzten Minute" in said
+    assert "Zur Kamera gewandt 84 % der letzten Minute" in said
     assert "neutral 16 %" in said
     assert "Alles funktioniert Kamera in Ordnung" in said
 
