@@ -209,6 +209,28 @@ def test_it_follows_what_happens_in_the_seat(visit: Visit, box: Box) -> None:
     expect(page.locator("#overlay .box")).to_have_count(0)
 
 
+def test_it_follows_in_german(visit: Visit, box: Box) -> None:
+    page = visit(locale="de-DE")
+    title = page.locator("#title")
+    expect_live(page)
+    expect(title).to_have_text("Ausdruck sieht aus nach: Freude, 62 %")
+    expect(page.locator("#announce")).to_have_text("Ausdruck sieht aus nach: Freude")
+    expect(page.locator("#head")).to_have_text("24° rechts")
+    expect(page.locator("#episode")).to_have_text("Freude42 s")
+    expect(page.locator("#facing")).to_have_text("84 %der letzten Minute")
+    box.live = DARK
+    expect(title).to_have_text("Nicht erkennbar: zu dunkel")
+    expect(page.locator("#advice")).to_contain_text("Beleuchten Sie das Gesicht von vorn")
+    page.get_by_role("button", name="Pause").click()
+    expect(title).to_have_text("Pause – die Kamera ist aus")
+    expect(page).to_have_title("Pausiert – Mien")
+    expect(page.get_by_role("button", name="Fortsetzen")).to_be_visible()
+    box.server.stop()
+    expect(title).to_have_text("Der Dienst antwortet nicht; neuer Versuch läuft")
+    expect(page.locator(".parts")).to_contain_text("starten Sie ihn mit „mien run“")
+    box.server.start()
+
+
 def test_pause_takes_the_picture_away_and_resume_brings_it_back(visit: Visit, box: Box) -> None:
     page = visit()
     other = visit()

@@ -117,14 +117,14 @@ def sentences(topic: Topic, name: str, place: int) -> list[str]:
     }
     if place == UNKNOWN:
         said = gettext("Under the topic “%(topic)s” it could not tell %(share)s of the time seen "
-                       "(95%% interval %(interval)s).", **figures)  # fmt: skip
+                       "(95 %% interval %(interval)s).", **figures)  # fmt: skip
         over = gettext("Over all that was seen it could not tell %(share)s of the time "
-                       "(95%% interval %(interval)s).", **figures)  # fmt: skip
+                       "(95 %% interval %(interval)s).", **figures)  # fmt: skip
     else:
         said = gettext("Under the topic “%(topic)s” the expression looked like %(look)s %(share)s "
-                       "of the time seen (95%% interval %(interval)s).", **figures)  # fmt: skip
+                       "of the time seen (95 %% interval %(interval)s).", **figures)  # fmt: skip
         over = gettext("Over all that was seen the expression looked like %(look)s %(share)s of "
-                       "the time (95%% interval %(interval)s).", **figures)  # fmt: skip
+                       "the time (95 %% interval %(interval)s).", **figures)  # fmt: skip
     seen = ngettext("Seen for %(time)s in %(num)s session.",
                     "Seen for %(time)s in %(num)s sessions.", len(pairs), **figures)  # fmt: skip
     told = [over if topic.keyword == WHOLE else said, seen]
@@ -140,21 +140,21 @@ def _apart(difference: Share) -> str:
     interval = f"{_points(difference.low)} … {_points(difference.high)}"
     if not difference.clear:
         said = gettext(
-            "No clear difference from the rest of the same sessions (95%% interval %(interval)s "
+            "No clear difference from the rest of the same sessions (95 %% interval %(interval)s "
             "percentage points).",
             interval=interval,
         )
     elif difference.value > 0:
         said = gettext(
             "That is %(points)s percentage points more than in the rest of the same sessions "
-            "(95%% interval %(interval)s).",
+            "(95 %% interval %(interval)s).",
             points=points,
             interval=interval,
         )
     else:
         said = gettext(
             "That is %(points)s percentage points less than in the rest of the same sessions "
-            "(95%% interval %(interval)s).",
+            "(95 %% interval %(interval)s).",
             points=points,
             interval=interval,
         )
