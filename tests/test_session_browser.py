@@ -283,10 +283,10 @@ def test_it_fits_can_be_touched_and_read(
 
 def test_a_neutral_face_from_the_last_half_minute(visit: Visit, box: Box) -> None:
     page = visit()
-    page.get_by_role("button", name="Neutral face").click()
+    page.get_by_role("button", name="neutral face").click()
     expect(page.locator("#problem")).to_contain_text("0 could be read")
     box.clock.advance(60)
     box.readings(["neutral"] * 40)
-    page.get_by_role("button", name="Neutral face").click()
+    page.get_by_role("button", name="neutral face").click()
     expect(page.locator("#last")).to_contain_text("The neutral face is recorded")
     assert box.rows("SELECT count(*) FROM baselines WHERE active")[0][0] == 1
