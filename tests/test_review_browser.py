@@ -128,7 +128,7 @@ def test_the_cursor_says_what_was_seen(session: str, opened: Any) -> None:
     page = opened(f"/sessions/{session}")
     readout = page.locator("#readout")
     page.mouse.move(*at(page, 2.5, 80))
-    expect(readout).to_have_text("2:30 · Expression looks like fear, 76% · topics: mother")
+    expect(readout).to_have_text("2:30 · Expression looks like fear, 76 % · topics: mother")
     page.mouse.move(*at(page, 7.5, 80))
     expect(readout).to_have_text("7:30 · cannot tell: turned away · no topic")
     slider = page.get_by_label("Moment")
