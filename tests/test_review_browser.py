@@ -237,8 +237,10 @@ def test_labels_by_key_and_where_the_network_looked(
     page = opened(f"/sessions/{session}/captures")
     page.keyboard.press("5")
     expect(page.get_by_text("You: looks like sadness.")).to_be_visible()
+    page.wait_for_load_state()  # a key counts once the script of the new page runs
     page.keyboard.press("c")
     expect(page.get_by_text("You: looks like fear.")).to_be_visible()
+    page.wait_for_load_state()
     page.keyboard.press("0")
     expect(page.get_by_text("You: cannot tell either.")).to_be_visible()
     assert box.rows("SELECT capture, expression FROM corrections ORDER BY id") == [
