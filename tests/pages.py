@@ -5,6 +5,7 @@ def box(tmp_path, monkeypatch):
     yield from pages.box(tmp_path, monkeypatch)
 """
 
+import functools
 import hashlib
 import itertools
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -26,7 +28,7 @@ from mien.control import ControlServer, ScriptedDaemon
 from mien.database import Database
 from mien.events import EXPRESSIONS, Expression
 from mien.store import SecondReading, Store
-from mien_web import create_app, desk, door, guard
+from mien_web import attach, create_app, desk, door, guard
 from samples import HEALTH
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
@@ -42,8 +44,10 @@ class Box:
         self.daemon = ScriptedDaemon(HEALTH)
         self.server = ControlServer(folder / "control.sock", self.daemon)
         self.server.start()
-        self.app = create_app(self.config, self.clock)
-        self.app.testing = True
+        self.app = _app()
+        for name in [name for name in self.app.extensions if name.startswith("mien.")]:
+            del self.app.extensions[name]
+        attach(self.app, self.config, self.clock)
         self.db: Database = desk.open_store(self.config, self.clock)
         self._number = itertools.count(1)
         self.write("INSERT OR REPLACE INTO settings VALUES ('setting', '\"clinic\"')")
@@ -145,6 +149,14 @@ class Box:
                 for second, look in enumerate(looks)
             ]
         )
+
+
+@functools.cache
+def _app() -> Flask:
+    """Made once: its routes and templates take longer than most tests do."""
+    app = create_app(Config())
+    app.testing = True
+    return app
 
 
 class Browser:

@@ -53,10 +53,7 @@ PAGES = (
 def create_app(config: Config, clock: Clock | None = None) -> Flask:
     """The page of the daemon that runs with the same `config`."""
     app = Flask(__name__)
-    app.extensions["mien.config"] = config
-    app.extensions["mien.control"] = ControlClient(control_socket(config))
-    clock = app.extensions["mien.clock"] = clock or SystemClock()
-    app.extensions["mien.viewers"] = live.Viewers(config.page.viewers, clock)
+    attach(app, config, clock or SystemClock())
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     guard.protect(app)
     door.protect(app)
@@ -69,6 +66,14 @@ def create_app(config: Config, clock: Clock | None = None) -> Flask:
     app.register_error_handler(HTTPException, _problem)
     app.register_error_handler(StoreError, _no_store)
     return app
+
+
+def attach(app: Flask, config: Config, clock: Clock) -> None:
+    """What the page works with; `desk` gives it out."""
+    app.extensions["mien.config"] = config
+    app.extensions["mien.control"] = ControlClient(control_socket(config))
+    app.extensions["mien.clock"] = clock
+    app.extensions["mien.viewers"] = live.Viewers(config.page.viewers, clock)
 
 
 def menu() -> list[tuple[str, str]]:
