@@ -58,7 +58,8 @@ WORKSHOP_TESTS := $(addprefix tests/test_convert_, path.py quantize.py sides.py 
 
 test: setup-dev workshop
 	@sh tests/setup.sh system
-	@$(BIN)/python -m pytest $(addprefix --ignore=, $(WORKSHOP_TESTS))
+	@$(BIN)/python -m pytest -q -m "not slow" -n auto $(addprefix --ignore=, $(WORKSHOP_TESTS))
+	@$(BIN)/python -m pytest -m slow $(addprefix --ignore=, $(WORKSHOP_TESTS))
 	@$(WORKSHOP)/bin/python -m pytest $(WORKSHOP_TESTS) tests/test_convert_presets.py
 
 check: setup-dev
