@@ -35,7 +35,7 @@ def main() -> int:
         return 78
     host = settings.page.host
     port = settings.page.port if options.port is None else options.port
-    _few_arenas()
+    _one_arena()
     app = create_app(settings)
     try:
         server = waitress.create_server(
@@ -61,12 +61,12 @@ def main() -> int:
     return 0
 
 
-def _few_arenas() -> None:
-    """Each thread may get a heap of its own from glibc, which gives little of it back: two are
-    enough for eight threads that mostly wait, and spare a 1 GB Pi some 20 MB (mallopt(3))."""
+def _one_arena() -> None:
+    """Each thread may get a heap of its own from glibc, which gives little of it back: one is
+    enough for eight threads that mostly wait, and spares a 1 GB Pi some 20 MB (mallopt(3))."""
     m_arena_max = -8
     with suppress(AttributeError):  # another libc
-        ctypes.CDLL(None).mallopt(m_arena_max, 2)
+        ctypes.CDLL(None).mallopt(m_arena_max, 1)
 
 
 def _port(text: str) -> int:
