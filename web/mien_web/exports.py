@@ -2,7 +2,6 @@
 
 import csv
 import io
-import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
@@ -30,6 +29,7 @@ from mien.events import EXPRESSIONS
 from mien.sessions import Session
 from mien_web import desk, door, elan, languages, pdf, words
 from mien_web.elan import Annotation
+from mien_web.receiving import in_memory
 from mien_web.record import document, header, row
 
 page = Blueprint("exports", __name__)
@@ -116,8 +116,7 @@ def everything(client: str) -> Answer:
     found = _client(client)
     with_notes = "notes" in request.form
     told = desk.read(lambda db: dossier.everything(db, found.id, notes=with_notes))
-    # Closed, and so gone, with the answer. It has no name on the disk at any time.
-    folder = tempfile.TemporaryFile()  # noqa: SIM115
+    folder = in_memory()  # closed, and so gone, with the answer
     pictures = 0
     with zipfile.ZipFile(folder, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("README.txt", _readme(found, with_notes))

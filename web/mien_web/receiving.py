@@ -123,7 +123,7 @@ class Spool:
     def put(self, name: str, data: bytes, crop: bytes) -> None:
         """A face that was captured, with the crop that the network got."""
         if self._pictures is None:
-            self._pictures = _in_memory()
+            self._pictures = in_memory()
             self._files.append(self._pictures)
         into = self._pictures
         start = into.seek(0, 2)
@@ -145,7 +145,7 @@ class Spool:
         return file
 
 
-def _in_memory() -> IO[bytes]:
+def in_memory() -> IO[bytes]:
     """A file that never touches a disk: for what the store keeps encrypted."""
     return open(os.memfd_create("mien"), "w+b")
 
@@ -305,7 +305,7 @@ def box_zip() -> IO[bytes]:
     uploads were let in as such, clients agreed and still do."""
     user, now = desk.user(), desk.now()
     box = database.box_id(desk.config().state_dir, make=False)
-    file = _in_memory()
+    file = in_memory()
     faces = []
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for one in desk.read(lambda db: list(gallery.outgoing(db, user.id))):
