@@ -44,10 +44,7 @@ class Box:
         self.daemon = ScriptedDaemon(HEALTH)
         self.server = ControlServer(folder / "control.sock", self.daemon)
         self.server.start()
-        self.app = _app()
-        for name in [name for name in self.app.extensions if name.startswith("mien.")]:
-            del self.app.extensions[name]
-        attach(self.app, self.config, self.clock)
+        self.app = page(self.config, self.clock)
         self.db: Database = desk.open_store(self.config, self.clock)
         self._number = itertools.count(1)
         self.write("INSERT OR REPLACE INTO settings VALUES ('setting', '\"clinic\"')")
@@ -156,6 +153,15 @@ def _app() -> Flask:
     """Made once: its routes and templates take longer than most tests do."""
     app = create_app(Config())
     app.testing = True
+    return app
+
+
+def page(config: Config, clock: ManualClock) -> Flask:
+    """The page's app, as if it had just been made."""
+    app = _app()
+    for name in [name for name in app.extensions if name.startswith("mien.")]:
+        del app.extensions[name]
+    attach(app, config, clock)
     return app
 
 

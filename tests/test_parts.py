@@ -10,9 +10,10 @@ from flask import Flask
 
 import mien
 import pages
+from mien.config import Config
 from mien.control import ControlClient, ControlError
 from mien.events import EXPRESSIONS, Part, Reason
-from mien_web import labels, live, parts
+from mien_web import create_app, labels, live, parts
 from samples import HAPPY, HEALTH
 
 DAEMON = Path(mien.__file__).parent
@@ -66,9 +67,10 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pages.Box]:
     yield from pages.box(tmp_path, monkeypatch)
 
 
-@pytest.fixture
-def app(box: pages.Box) -> Flask:
-    return box.app
+@pytest.fixture(scope="module")
+def app() -> Flask:
+    """Translates without a store: nothing here asks who is signed in."""
+    return create_app(Config())
 
 
 def say(app: Flask, text: str, language: str) -> str:

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from werkzeug.test import TestResponse
 
 import mien_web
+import pages
 from mien.clock import ManualClock
 from mien.config import Box, Config, Page
 from mien.control import ControlServer, ScriptedDaemon
 from mien.events import EXPRESSIONS, Live, Part, Reason
 from mien.store import Store
-from mien_web import create_app, live, words
+from mien_web import live, words
 from samples import HAPPY, HEALTH
 
 STATIC = Path(mien_web.__file__).parent / "static"
@@ -63,8 +64,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def browser(config: Config, clock: ManualClock) -> Iterator[FlaskClient]:
-    app = create_app(config, clock)
-    app.testing = True
+    app = pages.page(config, clock)
     yield app.test_client()
     app.extensions["mien.control"].close()
     if opened := app.extensions.get("mien.store"):
