@@ -179,6 +179,23 @@ class Database:
         )
 
 
+def open_for_people(state_dir: Path, clock: Clock) -> Database:
+    """The daemon's database, for the tables of what people enter. The file itself is opened at the
+    first question.
+
+    Raises:
+        StoreError: the daemon has not made it yet, or this user may not read it.
+    """
+    try:
+        secret = key(state_dir, make=False)
+    except OSError as error:
+        raise StoreError(
+            f"Cannot use the state folder {state_dir}: {error}. Start the daemon first, "
+            "as a user whose files this one may read and write."
+        ) from None
+    return Database(state_dir / FILE, secret, clock, "page")
+
+
 def free_mb(path: Path) -> int:
     """Free space on the disk of a file, in MB.
 

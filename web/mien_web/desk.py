@@ -9,26 +9,15 @@ from mien import database
 from mien.clock import Clock, Stamp
 from mien.config import Config
 from mien.control import ControlClient
-from mien.database import Database, StoreError
+from mien.database import Database
 from mien.users import User
 
 _T = TypeVar("_T")
 
 
 def open_store(config: Config, clock: Clock) -> Database:
-    """The daemon's database, for the page's own tables. The file is opened at the first question.
-
-    Raises:
-        StoreError: the daemon has not made it yet, or this user may not read it.
-    """
-    try:
-        key = database.key(config.state_dir, make=False)
-    except OSError as error:
-        raise StoreError(
-            f"Cannot use the state folder {config.state_dir}: {error}. Start the daemon first, "
-            "as a user whose files this one may read and write."
-        ) from None
-    return Database(config.state_dir / database.FILE, key, clock, "page")
+    """The daemon's database, for the page's own tables. Raises StoreError."""
+    return database.open_for_people(config.state_dir, clock)
 
 
 def _store() -> Database:

@@ -22,10 +22,9 @@ from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
 from mien.clock import Clock
-from mien.config import Config
-from mien.control import Busy, ControlClient, ControlError, NoPicture, Picture
+from mien.control import Busy, ControlError, NoPicture, Picture
 from mien.events import EXPRESSIONS, Health, Live
-from mien_web import door, labels, parts, words
+from mien_web import desk, door, labels, parts, words
 
 page = Blueprint("live", __name__)
 door.needs(page, but={"live.about"})
@@ -64,16 +63,6 @@ class Viewers:
                     self._until[viewer] = self._clock.monotonic() + GRACE
 
 
-def control() -> ControlClient:
-    client: ControlClient = current_app.extensions["mien.control"]
-    return client
-
-
-def config() -> Config:
-    settings: Config = current_app.extensions["mien.config"]
-    return settings
-
-
 @page.get("/")
 def show() -> str:
     health = ask_health()
@@ -95,7 +84,7 @@ def first_look(health: Health) -> tuple[str, words.Said, Live | None]:
     """The state of the page before its script has asked for anything."""
     state = "paused" if health.paused else "starting"
     try:
-        picture = None if health.paused else control().preview(0, FIRST_LOOK)
+        picture = None if health.paused else desk.control().preview(0, FIRST_LOOK)
     except NoPicture as error:
         said = words.Said(words.STATES["no-picture"].title, words.sentence(error))
         return "no-picture", said, None
@@ -122,8 +111,8 @@ def picture() -> Response:
         if not admitted:
             return _instead("busy")
         try:
-            shown = control().preview(after, WAIT)
-            if shown is None and control().status().paused:
+            shown = desk.control().preview(after, WAIT)
+            if shown is None and desk.control().status().paused:
                 return _instead("paused")
         except Busy:
             return _instead("busy")
@@ -146,7 +135,7 @@ def health() -> str:
 @page.post("/live/<any(pause, resume):wish>")
 def switch(wish: str) -> Answer:
     try:
-        control().pause() if wish == "pause" else control().resume()
+        desk.control().pause() if wish == "pause" else desk.control().resume()
     except ControlError as error:
         abort(502, words.sentence(error))
     return redirect(url_for("live.show"), 303)
@@ -154,12 +143,12 @@ def switch(wish: str) -> Answer:
 
 @page.get("/about")
 def about() -> str:
-    return render_template("about.html", config=config())
+    return render_template("about.html", config=desk.config())
 
 
 def ask_health() -> Health:
     try:
-        return control().status()
+        return desk.control().status()
     except ControlError as error:
         return words.silent(str(error))
 

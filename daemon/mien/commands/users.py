@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 from mien import attempts, audit, database, firstrun, settings, users
 from mien.clock import SystemClock, iso
 from mien.commands.run import load_config
-from mien.config import Config
 from mien.database import Database, StoreError
 from mien.events import MienError
 from mien.users import Account, UserError
@@ -221,19 +220,8 @@ def _first_line(file: Path) -> str:
 
 
 def _with_store(args: argparse.Namespace, work: Callable[[Database], _T]) -> _T:
-    base = _open(load_config(args.config))
+    base = database.open_for_people(load_config(args.config).state_dir, SystemClock())
     try:
         return work(base)
     finally:
         base.close()
-
-
-def _open(config: Config) -> Database:
-    try:
-        key = database.key(config.state_dir, make=False)
-    except OSError as error:
-        raise StoreError(
-            f"Cannot use the state folder {config.state_dir}: {error}. Start the daemon first "
-            "(`mien run`), and be the user it runs as."
-        ) from None
-    return Database(config.state_dir / database.FILE, key, SystemClock(), "page")
