@@ -24,9 +24,10 @@ from mien.clock import ManualClock
 from mien.config import Box as BoxConfig
 from mien.config import Config
 from mien.config import Store as StoreConfig
-from mien.control import ControlServer, ScriptedDaemon
+from mien.control import ControlServer
 from mien.database import Database
 from mien.events import EXPRESSIONS, Expression
+from mien.scripted import ScriptedDaemon
 from mien.store import SecondReading, Store
 from mien_web import attach, create_app, desk, door, guard
 from samples import HEALTH

@@ -13,15 +13,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from mien.control import (
-    Busy,
-    ControlClient,
-    ControlError,
-    ControlServer,
-    NoPicture,
-    ScriptedDaemon,
-)
+from mien.control import Busy, ControlClient, ControlError, ControlServer, NoPicture
 from mien.events import EXPRESSIONS, Capture, Live, MienError, Stretch
+from mien.scripted import ScriptedDaemon
 from samples import HEALTH
 
 

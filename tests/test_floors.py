@@ -10,6 +10,8 @@ DAEMON = Path(__file__).parent.parent / "daemon" / "mien"
 HEAVY = {"cv2", "numpy", "ai_edge_litert", "tflite_runtime", "paho", "flask", "waitress"}
 
 GROUND = [
+    "zone",
+    "emotions",
     "gallery",
     "uploads",
     "clients",
@@ -29,6 +31,7 @@ GROUND = [
     "topics",
     "store",
     "control",
+    "scripted",
     "control_client",
     "mandate",
     "forgetting",

@@ -25,9 +25,10 @@ from playwright.sync_api import (
 import samples
 from mien.clock import SystemClock
 from mien.config import Store as StoreConfig
-from mien.control import ControlServer, ScriptedDaemon
+from mien.control import ControlServer
 from mien.events import EXPRESSIONS, Live, Part, Turn
 from mien.preview import jpeg
+from mien.scripted import ScriptedDaemon
 from mien.store import Store
 from samples import HEALTH, PROBABILITIES
 

@@ -22,8 +22,9 @@ import mien_web
 import pages
 from mien.clock import ManualClock
 from mien.config import Box, Config, Page
-from mien.control import ControlServer, ScriptedDaemon
+from mien.control import ControlServer
 from mien.events import EXPRESSIONS, Live, Part, Reason
+from mien.scripted import ScriptedDaemon
 from mien.store import Store
 from mien_web import live, words
 from samples import HAPPY, HEALTH

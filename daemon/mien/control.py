@@ -12,6 +12,10 @@ Whoever may open the socket file (mode 0660) may look and may pause; no network 
     POST /aim?seconds=S              204; opens the camera to aim it at the seat, 0 ends it
     POST /capture                    JSON of `events.Capture`; 503 no face to capture
     POST /erase                      a JSON list of `events.Stretch` → {"rows": erased}
+    POST /errand?timeout=S           JSON of `events.Errand`, a command for the page; 204 none
+    POST /errand-done                JSON of `events.Done` → 204
+    POST /import-log                 a JSON list of `events.Quarter` → {"rows": taken}
+    POST /restore                    {"file": path} → 204; takes over a backup, see `backup`
 
 Every answer that is not a success is JSON: {"error": "a sentence"}; 409 says why something may not
 be done now.
@@ -30,13 +34,13 @@ from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from mien.control_client import Busy, ControlClient, ControlError, NoPicture, Picture
-from mien.events import Capture, Health, Live, Mandate, Stretch
+from mien.events import Capture, Done, Errand, Quarter, Stretch
 
 __all__ = [
     "Busy",
@@ -46,10 +50,11 @@ __all__ = [
     "Daemon",
     "NoPicture",
     "Picture",
-    "ScriptedDaemon",
 ]
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 LONGEST_WAIT = 30.0
 """Seconds that one request for a picture may wait at most."""
@@ -109,6 +114,30 @@ class Daemon(Protocol):
 
         Raises:
             MienError: the store cannot be written; ask again.
+        """
+        ...
+
+    def errand(self, timeout: float) -> Errand | None:
+        """The next command by MQTT that the page is to carry out, None when none came in time."""
+        ...
+
+    def errand_done(self, done: Done) -> None:
+        """How it went; one that nobody waits for any more is ignored."""
+        ...
+
+    def import_log(self, quarters: Sequence[Quarter]) -> int:
+        """Take over what another box saw, where this one saw nothing; how many rows that were.
+
+        Raises:
+            MienError: the store cannot be written.
+        """
+        ...
+
+    def restore(self, file: Path) -> None:
+        """Put what a prepared backup holds in place of what the store holds.
+
+        Raises:
+            MienError: it cannot be read or written; then nothing was changed.
         """
         ...
 
@@ -266,6 +295,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._serve(lambda: self._answer(HTTPStatus.OK, msgspec.json.encode(offered.capture())))
         elif url.path == "/erase":
             self._serve(lambda: self._erase(body))
+        elif url.path == "/errand":
+            self._serve(lambda: self._errand(parse_qs(url.query)))
+        elif url.path == "/errand-done":
+            self._taken(body, Done, offered.errand_done)
+        elif url.path == "/import-log":
+            self._serve(lambda: self._import_log(body))
+        elif url.path == "/restore":
+            self._taken(body, dict[str, str], lambda said: offered.restore(Path(said["file"])))
         else:
             self.send_error(HTTPStatus.NOT_FOUND, f"there is nothing to do at {url.path}")
 
@@ -292,25 +329,25 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(answer)
 
     def _aim(self, query: dict[str, list[str]]) -> None:
-        try:
-            seconds = float(query["seconds"][-1])
-        except (KeyError, ValueError):
-            seconds = math.nan
-        if not 0 <= seconds <= LONGEST_AIM:
-            self.send_error(
-                HTTPStatus.BAD_REQUEST, f"seconds must be a number from 0 to {LONGEST_AIM:.0f}"
-            )
-            return
-        self._do(lambda: self.server.offered.aim(seconds))
+        self._do(lambda: self.server.offered.aim(_seconds(query, "seconds", LONGEST_AIM)))
 
     def _erase(self, body: bytes) -> None:
-        try:
-            stretches = msgspec.json.decode(body, type=list[Stretch])
-        except msgspec.MsgspecError as error:
-            self.send_error(HTTPStatus.BAD_REQUEST, f"this is no list of stretches: {error}")
-            return
-        rows = self.server.offered.erase(stretches)
+        rows = self.server.offered.erase(_decoded(body, list[Stretch]))
         self._answer(HTTPStatus.OK, msgspec.json.encode({"rows": rows}))
+
+    def _import_log(self, body: bytes) -> None:
+        rows = self.server.offered.import_log(_decoded(body, list[Quarter]))
+        self._answer(HTTPStatus.OK, msgspec.json.encode({"rows": rows}))
+
+    def _errand(self, query: dict[str, list[str]]) -> None:
+        found = self.server.offered.errand(_seconds(query, "timeout", LONGEST_WAIT))
+        if found is None:
+            self._answer(HTTPStatus.NO_CONTENT)
+        else:
+            self._answer(HTTPStatus.OK, msgspec.json.encode(found))
+
+    def _taken(self, body: bytes, kind: type[_T], work: Callable[[_T], None]) -> None:
+        self._do(lambda: work(_decoded(body, kind)))
 
     def _preview(self, query: dict[str, list[str]]) -> None:
         try:
@@ -335,6 +372,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self, answer: Callable[[], None]) -> None:
         try:
             answer()
+        except _BadRequest as error:
+            self.send_error(HTTPStatus.BAD_REQUEST, str(error))
         except Busy as error:
             self.send_error(HTTPStatus.TOO_MANY_REQUESTS, str(error))
         except NoPicture as error:
@@ -370,87 +409,27 @@ class _Handler(BaseHTTPRequestHandler):
         log.debug(format, *args)
 
 
+class _BadRequest(ValueError):
+    """The sentence says what the request must be."""
+
+
+def _decoded(body: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.MsgspecError as error:
+        raise _BadRequest(f"the body is not what is asked for here: {error}") from None
+
+
+def _seconds(query: dict[str, list[str]], name: str, most: float) -> float:
+    try:
+        seconds = float(query[name][-1])
+    except (KeyError, ValueError):
+        seconds = math.nan
+    if not 0 <= seconds <= most:
+        raise _BadRequest(f"{name} must be a number from 0 to {most:.0f}")
+    return seconds
+
+
 def _ascii(text: bytes) -> str:
     """JSON as a header may carry it."""
     return text.decode("ascii") if text.isascii() else json.dumps(json.loads(text))
-
-
-class ScriptedDaemon:
-    """A `Daemon` that says what it is told to; for tests, and to try the page without a camera."""
-
-    def __init__(self, health: Health, viewers: int = 4) -> None:
-        self.health = health
-        self.no_camera: str | None = None
-        """A sentence, as long as the camera is absent."""
-        self.face: Capture | None = None
-        """What `capture` gives; None: there is no face."""
-        self.erased: list[Stretch] = []
-        self.rows = 0
-        """How many rows `erase` says it erased."""
-        self.aimed_s = 0.0
-        """What the last `aim` asked for."""
-        self.refreshed = 0
-        self._picture: Picture | None = None
-        self._changed = threading.Condition()
-        self._free = threading.BoundedSemaphore(viewers)
-
-    def show(self, live: Live, jpeg: bytes) -> None:
-        """The next frame."""
-        with self._changed:
-            self._picture = Picture(live.frame, jpeg, msgspec.json.encode(live))
-            self._changed.notify_all()
-
-    def status(self) -> bytes:
-        return msgspec.json.encode(self.health)
-
-    def metrics(self) -> str:
-        return f"mien_paused {int(self.health.paused)}\n"
-
-    def preview(self, after: int, timeout: float) -> Picture | None:
-        if self.health.paused:
-            raise NoPicture("Paused – the camera is off.")
-        if self.no_camera:
-            raise NoPicture(self.no_camera)
-        if not self._free.acquire(blocking=False):
-            raise Busy("as many viewers look as may; close the page elsewhere")
-        try:
-            with self._changed:
-                self._changed.wait_for(lambda: self._new(after) or self.health.paused, timeout)
-                return self._new(after)
-        finally:
-            self._free.release()
-
-    def set_paused(self, paused: bool) -> None:
-        with self._changed:
-            self.health = msgspec.structs.replace(self.health, paused=paused)
-            self._picture = None
-            self._changed.notify_all()
-
-    def refresh(self) -> None:
-        self.refreshed += 1
-
-    def aim(self, seconds: float) -> None:
-        if self.health.paused:
-            raise ControlError("Mien is paused; resume it first.")
-        if self.health.mandate == "session":
-            raise ControlError("A session runs; stop it first, then aim the camera.")
-        self.aimed_s = seconds
-        if seconds or self.health.mandate == "aim":
-            mandate: Mandate | None = "aim" if seconds else None
-            self.health = msgspec.structs.replace(self.health, mandate=mandate)
-
-    def capture(self) -> Capture:
-        if self.health.paused:
-            raise NoPicture("Paused – the camera is off.")
-        if self.no_camera:
-            raise NoPicture(self.no_camera)
-        if self.face is None:
-            raise NoPicture("There is no face in the seat.")
-        return self.face
-
-    def erase(self, stretches: Sequence[Stretch]) -> int:
-        self.erased.extend(stretches)
-        return self.rows
-
-    def _new(self, after: int) -> Picture | None:
-        return self._picture if self._picture and self._picture.frame != after else None

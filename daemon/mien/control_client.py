@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from mien.events import Capture, Health, MienError, Stretch
+from mien.events import Capture, Done, Errand, Health, MienError, Quarter, Stretch
 
-CAPTURE_S, ERASE_S = 5.0, 60.0
+CAPTURE_S, ERASE_S, RESTORE_S = 5.0, 60.0, 600.0
 """Seconds that these may take, beyond what an answer may take."""
 
 _T = TypeVar("_T")
@@ -102,6 +102,26 @@ class ControlClient:
         body = msgspec.json.encode(list(stretches))
         answer = self._ask("POST", "/erase", wait=ERASE_S, sent=body)[1]
         return self._decoded(answer, dict[str, int])["rows"]
+
+    def errand(self, timeout: float) -> Errand | None:
+        """The next command by MQTT that the page is to carry out; see `control.Daemon.errand`."""
+        query = urlencode({"timeout": timeout})
+        response, body = self._ask("POST", f"/errand?{query}", wait=timeout)
+        return None if response.status == HTTPStatus.NO_CONTENT else self._decoded(body, Errand)
+
+    def errand_done(self, done: Done) -> None:
+        self._ask("POST", "/errand-done", sent=msgspec.json.encode(done))
+
+    def import_log(self, quarters: Sequence[Quarter]) -> int:
+        """See `control.Daemon.import_log`; up to 1,000 at a time."""
+        body = msgspec.json.encode(list(quarters))
+        answer = self._ask("POST", "/import-log", wait=ERASE_S, sent=body)[1]
+        return self._decoded(answer, dict[str, int])["rows"]
+
+    def restore(self, file: Path) -> None:
+        """See `control.Daemon.restore`."""
+        body = msgspec.json.encode({"file": str(file)})
+        self._ask("POST", "/restore", wait=RESTORE_S, sent=body)
 
     def close(self) -> None:
         """Close the idle connections; the client stays usable."""

@@ -143,6 +143,40 @@ class Stretch(msgspec.Struct, frozen=True):
     to_ms: int
 
 
+class Quarter(msgspec.Struct, frozen=True):
+    """What was seen in a quarter of an hour of UTC: seconds of each kind. `valence` is the sum over
+    the seconds read, in thousandths."""
+
+    quarter: int
+    """Milliseconds of UTC // 900,000."""
+    seconds: int
+    seen: int
+    facing: int
+    read: int
+    several: int
+    expressions: dict[Expression, int]
+    valence: int
+
+
+class Errand(msgspec.Struct, frozen=True):
+    """A command that came by MQTT and that only the page may carry out."""
+
+    id: str
+    """Made up by the daemon; the answer names it."""
+    name: str
+    """The last part of the topic: `start`, `stop`, `tag`, …"""
+    body: bytes
+    """The payload as it came."""
+
+
+class Done(msgspec.Struct, frozen=True):
+    """How an errand went: `error` is None or a sentence."""
+
+    id: str
+    error: str | None = None
+    result: dict[str, str | int | float | bool | None] | None = None
+
+
 # ── MQTT payloads: each carries the version, an id to know a duplicate by, and the box ───────────
 
 
@@ -179,6 +213,54 @@ class EpisodeEvent(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     peak: float
     clock_ok: bool
+
+
+class Today(msgspec.Struct, frozen=True, kw_only=True):
+    """Retained on `today`, at home: how the day went so far, by the box's own time zone."""
+
+    v: int = VERSION
+    id: str
+    box: str
+    time: str
+    date: str
+    """ISO 8601."""
+    watched_minutes: int
+    seen_minutes: int
+    """With a face in the seat."""
+    read_minutes: int
+    """With an expression."""
+    expression: Expression | None
+    """The one read most, None under `moodlog.ENOUGH_S`."""
+    valence: float | None
+    checkins: int | None
+    """What the person said of themselves today; None unless they share it."""
+    mood: float | None
+    """Mean of today's check-ins, 1–5; None likewise."""
+
+
+class Reminder(msgspec.Struct, frozen=True, kw_only=True):
+    """Sent on `event` when the time of a check-in has come that the person chose; never late."""
+
+    v: int = VERSION
+    id: str
+    box: str
+    kind: Literal["reminder"] = "reminder"
+    time: str
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """Sent once on `response/<command>`."""
+
+    v: int = VERSION
+    id: str
+    box: str
+    command: str
+    request: str | None
+    """The `id` of the command, if it had one."""
+    ok: bool
+    error: str | None = None
+    """A sentence: why not, and what to do."""
+    result: dict[str, str | int | float | bool | None] | None = None
 
 
 class Part(msgspec.Struct, frozen=True):

@@ -199,7 +199,51 @@ def people(db: Any) -> None:
         db.execute(statement)
 
 
-MIGRATIONS: tuple[Callable[[Any], None], ...] = (first_tables, models, people)
+def home(db: Any) -> None:
+    """The home log: what was seen, by the quarter of an hour, and what people say of themselves.
+
+    `quarters` is the daemon's, all else the page's. A quarter is 900,000 ms of UTC, for which every
+    time zone in use has whole numbers; only minutes with a true time and outside of all sessions
+    are in it. `imported`: from another box's export; own minutes replace it.
+    """
+    for statement in (
+        # Seconds with several people in the seat, of whom nobody is read.
+        "ALTER TABLE minutes ADD COLUMN several INTEGER NOT NULL DEFAULT 0",
+        """CREATE TABLE quarters (
+            quarter INTEGER PRIMARY KEY, seconds INTEGER NOT NULL, seen INTEGER NOT NULL,
+            facing INTEGER NOT NULL, read INTEGER NOT NULL, several INTEGER NOT NULL,
+            anger INTEGER NOT NULL, disgust INTEGER NOT NULL, fear INTEGER NOT NULL,
+            happiness INTEGER NOT NULL, sadness INTEGER NOT NULL, surprise INTEGER NOT NULL,
+            neutral INTEGER NOT NULL, valence INTEGER NOT NULL,
+            imported INTEGER NOT NULL DEFAULT 0)""",
+        # utc in ms; day: `date.toordinal()` of the local date as it was lived; hour 0–23 and
+        # weekday 1 (Monday) – 7 likewise. Reports of others know no date, only hour and weekday.
+        # mood 1 (awful) – 5 (great); bit n of emotions is `emotions.EMOTIONS[n]`. Null: not said.
+        """CREATE TABLE checkins (
+            id TEXT PRIMARY KEY, client TEXT NOT NULL REFERENCES clients ON DELETE CASCADE,
+            utc INTEGER, day INTEGER, hour INTEGER, weekday INTEGER NOT NULL, mood INTEGER,
+            emotions INTEGER, note TEXT NOT NULL DEFAULT '', source TEXT NOT NULL,
+            made_utc INTEGER NOT NULL, deleted INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID""",
+        """CREATE TABLE activities (
+            id TEXT PRIMARY KEY, client TEXT NOT NULL REFERENCES clients ON DELETE CASCADE,
+            text TEXT NOT NULL COLLATE NOCASE, used_utc INTEGER NOT NULL,
+            hidden INTEGER NOT NULL DEFAULT 0, UNIQUE (client, text)) WITHOUT ROWID""",
+        """CREATE TABLE checkin_activities (
+            checkin TEXT NOT NULL REFERENCES checkins ON DELETE CASCADE,
+            activity TEXT NOT NULL REFERENCES activities ON DELETE CASCADE,
+            PRIMARY KEY (checkin, activity)) WITHOUT ROWID""",
+        # `id` is the SHA-256 of the token, as in `logins`; scopes are words of `tokens.SCOPES`.
+        """CREATE TABLE tokens (
+            id TEXT PRIMARY KEY, user INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+            name TEXT NOT NULL, scopes TEXT NOT NULL, created_utc INTEGER NOT NULL,
+            used_utc INTEGER) WITHOUT ROWID""",
+        "CREATE INDEX checkins_day ON checkins (client, day)",
+        "CREATE INDEX checkin_activities_activity ON checkin_activities (activity)",
+    ):
+        db.execute(statement)
+
+
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (first_tables, models, people, home)
 
 
 class UnknownStep(Exception):

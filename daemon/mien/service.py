@@ -19,9 +19,20 @@ from mien.broker import PahoBroker
 from mien.camera import Reopening, Source, open_source, shown
 from mien.clock import Clock, SystemClock, synchronised
 from mien.config import Config, control_socket
-from mien.control import ControlServer, NoPicture, Picture
+from mien.control import ControlError, ControlServer, NoPicture, Picture
 from mien.doorkeeper import Doorkeeper
-from mien.events import Capture, Episode, Health, Live, Part, Stretch, worst
+from mien.events import (
+    Capture,
+    Done,
+    Episode,
+    Errand,
+    Health,
+    Live,
+    Part,
+    Quarter,
+    Stretch,
+    worst,
+)
 from mien.pipeline import Seen
 from mien.preview import Preview
 from mien.publisher import Publisher
@@ -280,6 +291,18 @@ class Service:
     def erase(self, stretches: Sequence[Stretch]) -> int:
         self._door.refresh()  # nothing of it may be on its way
         return self._recording.erase(stretches)
+
+    def errand(self, timeout: float) -> Errand | None:
+        raise ControlError("commands by MQTT are not there yet")
+
+    def errand_done(self, done: Done) -> None:
+        raise ControlError("commands by MQTT are not there yet")
+
+    def import_log(self, quarters: Sequence[Quarter]) -> int:
+        raise ControlError("the log cannot be taken over yet")
+
+    def restore(self, file: Path) -> None:
+        raise ControlError("a backup cannot be restored yet")
 
     def metrics(self) -> str:
         seeing, camera = self._seeing, self._seeing.camera

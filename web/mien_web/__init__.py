@@ -4,29 +4,40 @@ from flask import Flask, current_app, g, render_template, request
 from flask_babel import gettext
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
+from mien import settings
 from mien.clock import Clock, SystemClock
 from mien.config import Config, control_socket
 from mien.control import ControlClient
 from mien.database import StoreError
 from mien_web import (
     api,
+    api_v1,
+    backups,
+    checkins,
     clients,
+    desk,
     door,
     exports,
     facs,
     guard,
     household,
     jobs,
+    keeping,
     labelling,
     languages,
     library,
     live,
+    log,
     map,
     me,
     parts,
+    patterns,
+    person,
     predictions,
+    reminders,
     seat,
     session,
+    tokens,
     welcome,
 )
 
@@ -47,6 +58,15 @@ PAGES = (
     labelling.page,
     map.page,
     session.page,
+    person.page,
+    log.page,
+    checkins.page,
+    reminders.page,
+    patterns.page,
+    keeping.page,
+    tokens.page,
+    api_v1.page,
+    backups.page,
 )
 
 
@@ -80,8 +100,12 @@ def menu() -> list[tuple[str, str]]:
     """The top line: endpoint and label of what this visitor may open."""
     roles = g.user.roles if g.get("user") else frozenset()
     anybody = {"therapist", "administrator", "home"}
+    clinic = g.get("user") is not None and desk.read(settings.setting) == "clinic"
     entries = (
-        ("clients.index", gettext("Clients"), {"therapist", "home"}),
+        ("checkins.new", gettext("Check in"), set() if clinic else {"home"}),
+        ("log.today", gettext("Log"), set() if clinic else {"home"}),
+        ("patterns.show", gettext("Patterns"), set() if clinic else {"home"}),
+        ("clients.index", _people_or_clients(), {"therapist", "home"}),
         ("library.index", gettext("Library"), {"therapist"}),
         ("model.show", gettext("Model"), {"therapist", "administrator"}),
         ("live.show", gettext("Live"), anybody),
@@ -95,11 +119,19 @@ def menu() -> list[tuple[str, str]]:
     return [*shown, ("live.about", gettext("About"))]
 
 
+def _people_or_clients() -> str:
+    at_home = g.get("user") is not None and desk.read(settings.setting) == "home"
+    return str(gettext("People") if at_home else gettext("Clients"))
+
+
 _UNDER = {
+    **dict.fromkeys(("log", "reminders", "keeping"), "log.today"),
+    **dict.fromkeys(("checkins",), "checkins.new"),
+    **dict.fromkeys(("patterns",), "patterns.show"),
     **dict.fromkeys(("clients", "session", "review", "map", "exports"), "clients.index"),
     **dict.fromkeys(("library", "facs"), "library.index"),
     **dict.fromkeys(("model", "predictions"), "model.show"),
-    **dict.fromkeys(("household", "seat"), "household.index"),
+    **dict.fromkeys(("household", "seat", "backups"), "household.index"),
 }
 """Which entry of the menu the pages of a blueprint belong to."""
 

@@ -1,0 +1,5 @@
+"""(being built)"""
+
+from flask import Blueprint
+
+page = Blueprint("api_v1", __name__)

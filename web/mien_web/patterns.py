@@ -1,0 +1,8 @@
+"""(being built)"""
+
+from flask import Blueprint
+
+from mien_web import door
+
+page = Blueprint("patterns", __name__)
+door.needs(page, "home")
