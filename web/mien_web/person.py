@@ -15,7 +15,7 @@ door.needs(page, "home")
 
 
 def current() -> Client:
-    """The person whose log is open; ends the request with the way to add one where there is none."""
+    """The person whose log is open; where there is none, the request ends at the list of people."""
     if "person" not in g:
         found = everybody()
         chosen = desk.read(lambda db: settings.get(db, _key(), str))
