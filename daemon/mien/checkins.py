@@ -1,0 +1,318 @@
+"""Check-ins: what a person says of a moment: a mood, everyday emotions, activities and a note.
+
+A check-in knows its local day, hour and weekday as they were lived, whatever zone the box stands in
+later. Reports of others (see `checkin_import`) know only hour and weekday.
+"""
+
+import unicodedata
+import uuid
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any, get_args
+
+from msgspec import Struct
+
+from mien import emotions as everyday
+from mien.activities import Activity, CheckinError, named
+from mien.activities import hide as hide_activity
+from mien.activities import ids as activity_ids
+from mien.activities import of as activities
+from mien.activities import rename as rename_activity
+from mien.emotions import MOODS, NEGATIVE_MASK, POSITIVE_MASK, Emotion
+
+__all__ = [
+    "Activity", "Checkin", "CheckinError", "Daily", "Report", "activities", "bring_back", "daily",
+    "delete", "find", "hide_activity", "made", "newest", "of_days", "rename_activity", "reports",
+    "save", "sweep",
+]  # fmt: skip
+
+LONGEST_NOTE = 4000
+MOST_ACTIVITIES = 30
+FIRST_YEAR = 1900
+_AHEAD_MS = 60_000
+
+
+class Checkin(Struct, frozen=True):
+    """`utc`, `made_utc` in milliseconds; `day` is `date.toordinal()` of the local date, `weekday`
+    1 (Monday) – 7. `mood` 1 (awful) – 5; no `emotions`: not said, an empty tuple: none of them.
+    `activities` are texts. `source`: who said it how: "page", "api", or one import's own name."""
+
+    id: str
+    client: str
+    utc: int | None
+    day: int | None
+    hour: int | None
+    weekday: int
+    mood: int | None
+    emotions: tuple[Emotion, ...] | None
+    activities: tuple[str, ...]
+    note: str
+    source: str
+    made_utc: int
+
+
+class Daily(Struct, frozen=True):
+    """The check-ins of a day. `mood` is the mean of those that say one; `answered` say emotions,
+    `positive` and `negative` at least one such."""
+
+    count: int
+    mood: float | None
+    positive: int
+    negative: int
+    answered: int
+
+
+class Report(Struct, frozen=True, gc=False):
+    """A check-in as figures need it: `emotions` is a mask, `activities` are ids."""
+
+    day: int | None
+    hour: int | None
+    weekday: int
+    utc: int | None
+    mood: int | None
+    emotions: int | None
+    activities: frozenset[str]
+
+
+# ── making ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def made(
+    client: str,
+    moment: datetime,
+    *,
+    mood: int | None,
+    emotions: Iterable[str] | None,
+    activities: Iterable[str],
+    note: str,
+    source: str,
+    made_utc: int,
+    id: str | None = None,
+) -> Checkin:
+    """A check-in of this local `moment`, which knows its zone, entered at `made_utc` (ms).
+
+    Raises:
+        CheckinError: it says nothing, or something that cannot be; the sentence tells which.
+    """
+    utc = _utc(moment, made_utc)
+    if mood is not None and mood not in MOODS:
+        raise CheckinError(f"A mood is one of five steps, 1 to 5, not {mood}. Choose one.")
+    felt = None if emotions is None else _emotions(emotions)
+    done = activity_texts(activities)
+    text = note_text(note)
+    if mood is None and not felt and not done and not text:
+        raise CheckinError(
+            "This check-in says nothing yet. Choose a mood, an emotion or an activity, "
+            "or write a note."
+        )
+    return Checkin(
+        id=id or str(uuid.uuid4()),
+        client=client,
+        utc=utc,
+        day=moment.toordinal(),
+        hour=moment.hour,
+        weekday=moment.isoweekday(),
+        mood=mood,
+        emotions=felt,
+        activities=done,
+        note=text,
+        source=source,
+        made_utc=made_utc,
+    )
+
+
+def _utc(moment: datetime, made_utc: int) -> int:
+    if moment.utcoffset() is None:
+        raise ValueError("a check-in's moment must know its zone")
+    if moment.year < FIRST_YEAR:
+        raise CheckinError(f"A check-in cannot be from before {FIRST_YEAR}. Correct the date.")
+    utc = round(moment.timestamp() * 1000)
+    if utc > made_utc + _AHEAD_MS:
+        raise CheckinError("This moment has not come yet. Choose one that has passed.")
+    return utc
+
+
+def _emotions(names: Iterable[str]) -> tuple[Emotion, ...]:
+    told = set(names)
+    if strange := sorted(told - set(get_args(Emotion))):
+        raise CheckinError(f"“{strange[0]}” is none of the eighteen emotions. Choose among them.")
+    return tuple(name for name in everyday.EMOTIONS if name in told)
+
+
+def activity_texts(texts: Iterable[str]) -> tuple[str, ...]:
+    """Activities as they are kept: each once, without regard to case, blank ones left out.
+
+    Raises:
+        CheckinError: one is too long, or there are too many.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        if text.strip():
+            kept = named(text)
+            found.setdefault(kept.casefold(), kept)
+    if len(found) > MOST_ACTIVITIES:
+        raise CheckinError(
+            f"A check-in may have {MOST_ACTIVITIES} activities, not {len(found)}. Take some out."
+        )
+    return tuple(found.values())
+
+
+def note_text(note: str) -> str:
+    """A note as it is kept. Raises CheckinError where it is too long."""
+    lines = note.replace("\r\n", "\n").replace("\r", "\n")
+    text = "".join(c for c in lines if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
+    text = text.strip()
+    if len(text) > LONGEST_NOTE:
+        raise CheckinError(
+            f"A note may have {LONGEST_NOTE} characters, this one has {len(text)}. Shorten it."
+        )
+    return text
+
+
+# ── keeping ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def save(db: Any, checkin: Checkin) -> None:
+    """Keep a check-in: a new one, or in place of the client's former one of this id, also where
+    that was deleted.
+
+    Raises:
+        CheckinError: the id is another client's.
+    """
+    row = (
+        checkin.id, checkin.client, checkin.utc, checkin.day, checkin.hour, checkin.weekday,
+        checkin.mood, None if checkin.emotions is None else everyday.mask(checkin.emotions),
+        checkin.note, checkin.source, checkin.made_utc,
+    )  # fmt: skip
+    done = db.execute(
+        "INSERT INTO checkins (id, client, utc, day, hour, weekday, mood, emotions, note, source, "
+        "made_utc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "utc = excluded.utc, day = excluded.day, hour = excluded.hour, "
+        "weekday = excluded.weekday, mood = excluded.mood, emotions = excluded.emotions, "
+        "note = excluded.note, source = excluded.source, made_utc = excluded.made_utc, "
+        "deleted = 0 WHERE client = excluded.client",
+        row,
+    )
+    if not done.rowcount:
+        raise CheckinError("This check-in belongs to somebody else. Load the page again.")
+    db.execute("DELETE FROM checkin_activities WHERE checkin = ?", (checkin.id,))
+    ids = activity_ids(db, checkin.client, checkin.activities, checkin.made_utc)
+    db.executemany("INSERT INTO checkin_activities VALUES (?, ?)", [(checkin.id, id) for id in ids])
+
+
+def delete(db: Any, client: str, id: str, utc: int = 1) -> bool:
+    """Take a check-in out of every list and figure at this time (ms), until `sweep` erases it;
+    False where there is none."""
+    query = "UPDATE checkins SET deleted = ? WHERE id = ? AND client = ? AND NOT deleted"
+    return bool(db.execute(query, (max(1, utc), id, client)).rowcount)
+
+
+def bring_back(db: Any, client: str, id: str) -> bool:
+    """Undo `delete`; False where there is nothing to undo."""
+    query = "UPDATE checkins SET deleted = 0 WHERE id = ? AND client = ? AND deleted"
+    return bool(db.execute(query, (id, client)).rowcount)
+
+
+def sweep(db: Any, before_utc: int) -> int:
+    """Erase for good what anybody deleted before this time (ms); how many check-ins it was."""
+    done = db.execute("DELETE FROM checkins WHERE deleted AND deleted < ?", (before_utc,))
+    return int(done.rowcount)
+
+
+# ── finding ──────────────────────────────────────────────────────────────────────────────────────
+
+_SELECT = (
+    "SELECT id, client, utc, day, hour, weekday, mood, emotions, note, source, made_utc "
+    "FROM checkins WHERE client = ? AND NOT deleted "
+)
+
+
+def find(db: Any, client: str, id: str) -> Checkin | None:
+    """The client's check-in with this id."""
+    found = _checkins(db, db.execute(_SELECT + "AND id = ?", (client, id)))
+    return found[0] if found else None
+
+
+def of_days(db: Any, client: str, first: date, last: date) -> list[Checkin]:
+    """The check-ins of these local days, the last one included, in order of time."""
+    span = (client, first.toordinal(), last.toordinal())
+    rows = db.execute(_SELECT + "AND day BETWEEN ? AND ? ORDER BY day, utc, id", span)
+    return _checkins(db, rows)
+
+
+def newest(db: Any, client: str, limit: int = 50, before: Checkin | None = None) -> list[Checkin]:
+    """The newest check-ins that come before this one, the newest first; at the end of all those
+    that know no date."""
+    found: list[Checkin] = []
+    if before is None or before.day is not None:
+        later, at = "", ()  # type: tuple[str, tuple[Any, ...]]
+        if before is not None:
+            later, at = "AND day <= ? AND (day, utc, id) < (?, ?, ?) ", (
+                before.day, before.day, before.utc, before.id,
+            )  # fmt: skip
+        query = f"{_SELECT} AND day NOT NULL {later} ORDER BY day DESC, utc DESC, id DESC LIMIT ?"
+        found = _checkins(db, db.execute(query, (client, *at, limit)))
+    if len(found) < limit:
+        after = before.id if before is not None and before.day is None else ""
+        query = f"{_SELECT} AND day IS NULL AND id > ? ORDER BY id LIMIT ?"
+        found += _checkins(db, db.execute(query, (client, after, limit - len(found))))
+    return found
+
+
+def daily(db: Any, client: str, first: date, last: date) -> dict[date, Daily]:
+    """What was said on each of these local days, the last one included, on which anything was."""
+    rows = db.execute(
+        "SELECT day, count(*), avg(mood), ifnull(sum(emotions & ? != 0), 0), "
+        "ifnull(sum(emotions & ? != 0), 0), count(emotions) FROM checkins "
+        "WHERE client = ? AND NOT deleted AND day BETWEEN ? AND ? GROUP BY day",
+        (POSITIVE_MASK, NEGATIVE_MASK, client, first.toordinal(), last.toordinal()),
+    )
+    return {date.fromordinal(day): Daily(*row) for day, *row in rows}
+
+
+def reports(
+    db: Any, client: str, first: date | None = None, last: date | None = None
+) -> list[Report]:
+    """What was said on these local days, the last one included; without any bounds all there is,
+    also what knows no date."""
+    span, bounds = (first, last), ""
+    if first is not None or last is not None:
+        bounds = "AND day BETWEEN ? AND ? "
+    values = [
+        day.toordinal() if day else end for day, end in zip(span, (0, 1 << 31), strict=True)
+    ] if bounds else []  # fmt: skip
+    query = f"FROM checkins WHERE client = ? AND NOT deleted {bounds}"
+    links: dict[str, list[str]] = {}
+    for checkin, activity in db.execute(
+        "SELECT checkin, activity FROM checkin_activities WHERE activity IN "
+        "(SELECT id FROM activities WHERE client = ?)",
+        (client,),
+    ):
+        links.setdefault(checkin, []).append(activity)
+    alone: dict[frozenset[str], frozenset[str]] = {}
+    found = []
+    for id, day, hour, weekday, utc, mood, bits in db.execute(
+        f"SELECT id, day, hour, weekday, utc, mood, emotions {query} ORDER BY day, utc, id",
+        (client, *values),
+    ):
+        ids = frozenset(links.get(id, ()))
+        ids = alone.setdefault(ids, ids)
+        found.append(Report(day, hour, weekday, utc, mood, bits, ids))
+    return found
+
+
+def _checkins(db: Any, rows: Iterable[tuple[Any, ...]]) -> list[Checkin]:
+    found = []
+    for row in rows:
+        id, client, utc, day, hour, weekday, mood, bits, note, source, made_utc = row
+        texts = db.execute(
+            "SELECT text FROM checkin_activities JOIN activities a ON a.id = activity "
+            "WHERE checkin = ? ORDER BY text COLLATE NOCASE",
+            (id,),
+        )
+        felt = None if bits is None else everyday.of_mask(bits)
+        done = tuple(text for (text,) in texts.fetchall())
+        found.append(
+            Checkin(id, client, utc, day, hour, weekday, mood, felt, done, note, source, made_utc)
+        )
+    return found
