@@ -16,7 +16,7 @@ from mien.publisher import OVERDUE_S, SETTLED_S, TAKEOVERS, WINDOW, Publisher
 from mien.store import EpisodeRow, Store
 from mien.topics import Topics
 
-TOPICS = Topics("box")
+TOPICS = Topics("box", "homeassistant", "mien-abc234")
 
 
 class Bench:
@@ -27,6 +27,7 @@ class Bench:
         self.store = Store.open(folder, self.clock, config.Store(min_free_mb=1))
         self.broker = MemoryBroker(TOPICS)
         self.failures: list[tuple[str, Exception]] = []
+        self.heard: list[tuple[str, bytes]] = []
         self.publisher = self.new_publisher()
         self.count = 0
 
@@ -34,7 +35,10 @@ class Bench:
         def failed(name: str, error: Exception) -> None:
             self.failures.append((name, error))
 
-        return Publisher(self.store, self.broker, TOPICS, self.clock, failed)
+        def heard(topic: str, payload: bytes) -> None:
+            self.heard.append((topic, payload))
+
+        return Publisher(self.store, self.broker, TOPICS, self.clock, failed, heard)
 
     def add(self, count: int) -> list[str]:
         """New episodes; their ids."""
@@ -323,6 +327,55 @@ def test_the_heartbeat(bench: Bench) -> None:
     bench.publisher.start()
     bench.until(lambda: bench.publisher.fresh)
     assert bench.publisher.beat == 20
+
+
+# ── what it hears ────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_command_is_handed_on_also_after_a_reconnect(bench: Bench) -> None:
+    bench.publisher.start()
+    bench.until_part("connected")
+    bench.broker.send("mien/box/command/pause", b"1")
+    bench.broker.send("mien/other/command/pause", b"not ours")
+    bench.broker.send("mien/box/state", b"not subscribed to")
+    bench.broker.cut()
+    bench.broker.send("mien/box/command/pause", b"lost: nobody wants an old command")
+    bench.broker.accept()
+    bench.broker.send("mien/box/command/resume", b"2")
+    bench.until(lambda: len(bench.heard) == 2)
+    assert bench.heard == [("mien/box/command/pause", b"1"), ("mien/box/command/resume", b"2")]
+
+
+def test_a_retained_command_is_refused(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.broker.send("mien/box/command/start", b"of last year", retain=True)
+    bench.publisher.start()
+    bench.until(lambda: "it is retained" in caplog.text)
+    assert "mien/box/command/start was refused" in caplog.text
+    assert bench.heard == []
+
+
+def test_home_assistant_is_told_everything_when_it_comes_up(bench: Bench) -> None:
+    bench.publisher.set_state(b"state")
+    bench.publisher.start()
+    bench.until(lambda: bench.broker.retained.get(TOPICS.availability) == b"online")
+    bench.broker.send("homeassistant/status", b"offline")
+    bench.broker.send("homeassistant/status", b"online")
+    bench.until(lambda: len(bench.broker.payloads(TOPICS.availability)) == 2)
+    assert bench.broker.payloads(TOPICS.state) == [b"state", b"state"]
+    assert bench.heard == []
+
+
+def test_what_is_said_is_not_kept_for_later(bench: Bench) -> None:
+    bench.broker.cut()
+    bench.publisher.start()
+    bench.until_part("cannot be reached")
+    bench.publisher.say(TOPICS.response("pause"), b"too late")
+    bench.broker.accept()
+    bench.until_part("connected")
+    bench.publisher.say(TOPICS.response("pause"), b"done")
+    bench.until(lambda: bench.broker.payloads(TOPICS.response("pause")) == [b"done"])
+    (message,) = [m for m in bench.broker.messages if m.topic == TOPICS.response("pause")]
+    assert (message.qos, message.retain) == (1, False)
 
 
 # ── a config that paho could only trip over ──────────────────────────────────────────────────

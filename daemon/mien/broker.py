@@ -10,7 +10,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,18 @@ class Acknowledged:
     mid: int
 
 
-Report = Callable[[Connected | Refused | Unreachable | Lost | Acknowledged], None]
+@dataclass(frozen=True)
+class Received:
+    """A message on a topic that we subscribed to."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+    """Whether it had been lying there when we subscribed, so that it says nothing about now."""
+
+
+BrokerEvent = Connected | Refused | Unreachable | Lost | Acknowledged | Received
+Report = Callable[[BrokerEvent], None]
 
 
 class Broker(Protocol):
@@ -84,6 +95,10 @@ class Broker(Protocol):
     ) -> int | None:
         """The message's number, or None when it was not taken. With QoS 1 a message that was
         taken is sent again after every reconnect until it is acknowledged."""
+        ...
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """From the next connection on, report what comes on these topics; said before `start`."""
         ...
 
     def reconnect(self) -> None:
@@ -110,6 +125,7 @@ class PahoBroker:
     ) -> None:
         self.address = f"{config.host}:{config.port}"
         self._report: Report = lambda event: None
+        self._subscribed: list[str] = []
         # One id a box: a second box of the same name is noticed by the broker, not mixed up.
         self._client = client = _client(config, f"mien-{topics.box}")
         client.max_inflight_messages_set(0)  # the publisher has a window of its own
@@ -120,6 +136,7 @@ class PahoBroker:
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_message = self._on_message
         client.connect_async(config.host, config.port, keepalive=KEEPALIVE_S)
 
     def start(self, report: Report) -> None:
@@ -133,6 +150,9 @@ class PahoBroker:
         # Without a connection a message of QoS 1 is kept all the same.
         taken = message.rc in (mqtt.MQTT_ERR_SUCCESS, mqtt.MQTT_ERR_NO_CONN)
         return message.mid if taken else None
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        self._subscribed = list(topics)
 
     def reconnect(self) -> None:
         line = self._client.socket()
@@ -154,6 +174,9 @@ class PahoBroker:
 
     def _on_connect(self, *args: Any) -> None:
         reason = args[3]
+        # A clean session remembers none; and what was sent while we were away is not wanted.
+        if self._subscribed and not reason.is_failure:
+            self._client.subscribe([(topic, 1) for topic in self._subscribed])
         self._report(Refused(str(reason)) if reason.is_failure else Connected())
 
     def _on_connect_fail(self, *args: Any) -> None:
@@ -165,6 +188,10 @@ class PahoBroker:
 
     def _on_publish(self, *args: Any) -> None:
         self._report(Acknowledged(args[2]))
+
+    def _on_message(self, *args: Any) -> None:
+        message = args[2]
+        self._report(Received(message.topic, bytes(message.payload), message.retain))
 
 
 @dataclass(frozen=True)
@@ -199,6 +226,7 @@ class MemoryBroker:
         self._refusal: str | None = None
         self._lost_acknowledgements = 0
         self._duplicates = 0
+        self._subscribed: list[str] = []
 
     # ── driving it ───────────────────────────────────────────────────────────────────────────
 
@@ -234,6 +262,16 @@ class MemoryBroker:
         with self._changed:
             self._duplicates = count
 
+    def send(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Publish as another client does. It reaches us when we are connected and subscribed to
+        the topic, or, retained, when we are so next."""
+        with self._changed:
+            if retain:
+                self._keep(topic, payload)
+            if self._connected and self._heard(topic):
+                # To those already subscribed it comes as news, retained or not.
+                self._tell(Received(topic, payload, retain=False))
+
     def wait(self, condition: Callable[[], bool], timeout: float = 5.0) -> bool:
         """Wait until `condition`, asked after every message, is true; whether it became so."""
         with self._changed:
@@ -263,6 +301,10 @@ class MemoryBroker:
                 self._send(mid, message)
             return mid
 
+    def subscribe(self, topics: Sequence[str]) -> None:
+        with self._changed:
+            self._subscribed = list(topics)
+
     def reconnect(self) -> None:
         with self._changed:
             if self._connected:
@@ -286,6 +328,8 @@ class MemoryBroker:
         else:
             self._connected = True
             self._tell(Connected())
+            for topic in filter(self._heard, list(self.retained)):
+                self._tell(Received(topic, self.retained[topic], retain=True))
             for mid, message in list(self._kept.items()):
                 self._send(mid, message)
 
@@ -303,10 +347,19 @@ class MemoryBroker:
     def _deliver(self, message: Message) -> None:
         self.messages.append(message)
         if message.retain:
-            self.retained[message.topic] = message.payload
+            self._keep(message.topic, message.payload)
         self._changed.notify_all()
 
-    def _tell(self, event: Connected | Refused | Unreachable | Lost | Acknowledged) -> None:
+    def _keep(self, topic: str, payload: bytes) -> None:
+        if payload:
+            self.retained[topic] = payload
+        else:
+            self.retained.pop(topic, None)
+
+    def _heard(self, topic: str) -> bool:
+        return any(mqtt.topic_matches_sub(wanted, topic) for wanted in self._subscribed)
+
+    def _tell(self, event: BrokerEvent) -> None:
         if self._report is not None:
             self._report(event)
 

@@ -18,8 +18,10 @@ from mien.broker import (
     ONLINE,
     Acknowledged,
     Broker,
+    BrokerEvent,
     Connected,
     Lost,
+    Received,
     Refused,
     Unreachable,
 )
@@ -45,6 +47,11 @@ class _Retained(msgspec.Struct, frozen=True):
     payload: bytes
 
 
+class _Said(msgspec.Struct, frozen=True):
+    topic: str
+    payload: bytes
+
+
 class _Signal(Enum):
     WAKE = 1
     STOP = 2
@@ -62,7 +69,11 @@ class _Link(Enum):
     UNREACHABLE = "unreachable"
 
 
-_Event = Connected | Refused | Unreachable | Lost | Acknowledged | _Retained | _Signal
+_Event = BrokerEvent | _Retained | _Said | _Signal
+
+
+def _ignore(topic: str, payload: bytes) -> None:
+    pass
 
 
 class Publisher:
@@ -70,6 +81,8 @@ class Publisher:
 
     Args:
         failed: called once, in the publisher's thread, with what nobody expected.
+        on_message: called in the publisher's thread with the topic and payload of each command
+            that comes in; must not wait for anything.
     """
 
     def __init__(
@@ -79,12 +92,15 @@ class Publisher:
         topics: Topics,
         clock: Clock,
         failed: Callable[[str, Exception], None] | None = None,
+        on_message: Callable[[str, bytes], None] = _ignore,
     ) -> None:
         self._store = store
         self._broker = broker
         self._topics = topics
         self._clock = clock
         self._failed = failed
+        self._on_message = on_message
+        broker.subscribe(topics.heard)
         self._inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._stopping = False
@@ -132,6 +148,10 @@ class Publisher:
     def set_health(self, payload: bytes) -> None:
         """The same on `health`."""
         self._inbox.put(_Retained(self._topics.health, payload))
+
+    def say(self, topic: str, payload: bytes) -> None:
+        """Send once, to whoever listens now; without a connection it is not sent at all."""
+        self._inbox.put(_Said(topic, payload))
 
     @property
     def part(self) -> Part:
@@ -193,6 +213,11 @@ class Publisher:
                 self._retained[event.topic] = event.payload
                 if self._link is _Link.UP:
                     self._broker.publish(event.topic, event.payload, qos=0, retain=True)
+            case _Said(topic, payload):
+                if self._link is _Link.UP:
+                    self._broker.publish(topic, payload, qos=1)
+            case Received():
+                self._on_received(event)
             case _Signal.WAKE:
                 self._more = True
             case _Signal.STOP:
@@ -205,9 +230,26 @@ class Publisher:
             sent.since = self._connected_at
         # Of QoS 0: what gets lost with the line is said anew on the next, and nothing stale is
         # ever sent again. The birth comes last: who hears it finds everything else in place.
+        self._say_retained()
+
+    def _say_retained(self) -> None:
         for topic, payload in self._retained.items():
             self._broker.publish(topic, payload, qos=0, retain=True)
         self._broker.publish(self._topics.availability, ONLINE, qos=0, retain=True)
+
+    def _on_received(self, message: Received) -> None:
+        if message.topic == self._topics.home_assistant:
+            # Said anew when we connected, if it lay there.
+            if message.payload == ONLINE and not message.retain:
+                self._say_retained()
+        elif message.retain:
+            log.warning(
+                "The command on %s was refused: it is retained, so it would be obeyed anew at each "
+                "start. Send it without the retain flag, and clear the topic.",
+                message.topic,
+            )
+        else:
+            self._on_message(message.topic, message.payload)
 
     def _on_lost(self, reason: str) -> None:
         if self._link is not _Link.UP:

@@ -1,13 +1,21 @@
-"""MQTT topic names: `mien/<box>/…`."""
+"""MQTT topic names: `mien/<box>/…`, and Home Assistant's for this box."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Topics:
-    """The topics of the box with this id."""
+    """The topics of the box with this id.
+
+    Args:
+        discovery_prefix: Home Assistant's, None where it is not told about this box.
+        serial: what the box is called for ever, see `Store.box_id`; by it Home Assistant knows the
+            box again when `box` changes.
+    """
 
     box: str
+    discovery_prefix: str | None = None
+    serial: str = ""
 
     def _of(self, leaf: str) -> str:
         return f"mien/{self.box}/{leaf}"
@@ -27,3 +35,40 @@ class Topics:
     @property
     def health(self) -> str:
         return self._of("health")
+
+    @property
+    def today(self) -> str:
+        return self._of("today")
+
+    def command(self, name: str) -> str:
+        return self._of(f"command/{name}")
+
+    def response(self, name: str) -> str:
+        return self._of(f"response/{name}")
+
+    def commanded(self, topic: str) -> str | None:
+        """The name of the command that this topic carries, None when it carries none."""
+        start = self.command("")
+        return topic.removeprefix(start) or None if topic.startswith(start) else None
+
+    @property
+    def discovery(self) -> str | None:
+        """Where Home Assistant looks for the document that describes this box."""
+        prefix = self.discovery_prefix
+        return f"{prefix}/device/{self.serial}/config" if prefix else None
+
+    @property
+    def home_assistant(self) -> str | None:
+        """Where Home Assistant says that it came up."""
+        return f"{self.discovery_prefix}/status" if self.discovery_prefix else None
+
+    @property
+    def heard(self) -> list[str]:
+        """What the box subscribes to, and nothing else."""
+        return [self.command("#"), *filter(None, [self.home_assistant])]
+
+    @property
+    def retained(self) -> frozenset[str]:
+        """Every topic on which something of this box may lie at the broker."""
+        own = (self.availability, self.state, self.health, self.today)
+        return frozenset([*own, *filter(None, [self.discovery])])
