@@ -10,7 +10,11 @@ DAEMON = Path(__file__).parent.parent / "daemon" / "mien"
 HEAVY = {"cv2", "numpy", "ai_edge_litert", "tflite_runtime", "paho", "flask", "waitress"}
 
 GROUND = [
+    "tokens",
+    "orders",
+    "client",
     "zone",
+    "reminders",
     "emotions",
     "gallery",
     "uploads",
