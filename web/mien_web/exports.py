@@ -4,7 +4,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from flask import (
 from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
-from mien import audit, captures, clients, dossier, sessions, timeline
+from mien import audit, captures, clients, dossier, sessions, timeline, zone
 from mien.clients import Client
 from mien.events import EXPRESSIONS
 from mien.sessions import Session
@@ -177,7 +177,7 @@ def _period() -> Period:
 
 
 def _midnight(day: date) -> float:
-    return datetime.combine(day, time()).astimezone().timestamp()
+    return zone.bounds(day, day, languages.zone())[0] / 1000
 
 
 def _days(period: Period) -> str:
@@ -186,7 +186,7 @@ def _days(period: Period) -> str:
 
 
 def _iso_day(utc: float) -> str:
-    return datetime.fromtimestamp(utc).astimezone().date().isoformat()
+    return zone.local(round(utc * 1000), languages.zone()).date().isoformat()
 
 
 def _sessions(client: Client, period: Period) -> list[Session]:

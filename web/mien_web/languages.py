@@ -2,11 +2,16 @@
 
 from datetime import datetime
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
 from flask import Flask, g, request
 from flask_babel import Babel, get_locale
+
+from mien import zone as zones
+from mien.database import StoreError
+from mien_web import desk
 
 LANGUAGES = ("en", "de")
 
@@ -31,12 +36,12 @@ def language() -> str:
 
 def day(utc_ms: int) -> str:
     """A date of the box's own time zone, from milliseconds of UTC: `20 Nov 2026`."""
-    return format_date(_local(utc_ms), "medium", _locale())
+    return format_date(_local(utc_ms), "medium", locale())
 
 
 def moment(utc_ms: int) -> str:
     """The same with the time of day: `20 Nov 2026, 09:30`."""
-    return format_datetime(_local(utc_ms), _MOMENT[_locale()], locale=_locale())
+    return format_datetime(_local(utc_ms), _MOMENT[locale()], locale=locale())
 
 
 def percent(share: float | None, digits: int = 0) -> str:
@@ -54,10 +59,21 @@ def _percent(number: float, digits: int, locale: str) -> str:
 _MOMENT = {"en_GB": "d MMM y, HH:mm", "de": "d. MMM y, HH:mm"}
 
 
-def _locale() -> str:
+def locale() -> str:
     """English dates as in Europe: day before month, 24 hours."""
     return "de" if language() == "de" else "en_GB"
 
 
+def zone() -> ZoneInfo:
+    """The box's own time zone, looked up once a request."""
+    if "zone" not in g:
+        try:
+            g.zone = desk.read(zones.of_box)
+        except StoreError:  # the page that says so has dates, too
+            g.zone = zones.system()
+    found: ZoneInfo = g.zone
+    return found
+
+
 def _local(utc_ms: int) -> datetime:
-    return datetime.fromtimestamp(utc_ms / 1000).astimezone()
+    return zones.local(utc_ms, zone())

@@ -1,12 +1,13 @@
 """Which sessions a page looks at: since when, until when, in days of the box's own time zone."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from flask import abort, request
 from flask_babel import gettext
 from msgspec import Struct
 
-from mien_web import desk
+from mien import zone
+from mien_web import desk, languages
 
 _EVER = (-(1 << 62), 1 << 62)
 
@@ -26,7 +27,7 @@ def asked() -> Period:
     A date that is none ends the request with a sentence.
     """
     first, last = request.args.get("from", ""), request.args.get("to", "")
-    now = datetime.fromtimestamp(desk.now().utc).astimezone()
+    now = zone.local(round(desk.now().utc * 1000), languages.zone())
     if first or last:
         try:
             start = _midnight(date.fromisoformat(first)) if first else _EVER[0]
@@ -47,4 +48,4 @@ def asked() -> Period:
 
 def _midnight(day: date) -> int:
     """When a day of the box's own time zone begins, in ms of UTC."""
-    return round(datetime(day.year, day.month, day.day).astimezone().timestamp() * 1000)
+    return zone.bounds(day, day, languages.zone())[0]
