@@ -224,6 +224,8 @@ _CLIENT = {
     "exclusions": f"exclusions WHERE {_OF_SESSION}",
     "consents": "consents WHERE client = ?",
     "notices": "notices WHERE client = ?",
+    "checkins": "checkins WHERE client = ?",
+    "activities": "activities WHERE client = ?",
 }
 
 # ── erasing ──────────────────────────────────────────────────────────────────────────────────────

@@ -150,6 +150,8 @@ ERASED: dict[str, Any] = {
     "exclusions": lazy_gettext("Excluded stretches"),
     "consents": lazy_gettext("Consents"),
     "notices": lazy_gettext("Notices shown"),
+    "checkins": lazy_gettext("Check-ins"),
+    "activities": lazy_gettext("Activities of check-ins"),
 }
 
 
@@ -188,6 +190,9 @@ def in_words(before: dict[str, Counts]) -> list[str]:
             "what makes %(num)s captures ready for training", many("embeddings"))),
         (at_home, ngettext(
             "%(num)s minute of the home log", "%(num)s minutes of the home log", at_home)),
+        (many("checkins"), ngettext(
+            "%(num)s check-in with its note", "%(num)s check-ins with their notes",
+            many("checkins"))),
     ]  # fmt: skip
     return [words for count, words in said if count]
 
