@@ -19,9 +19,10 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from mien import config
-from mien.broker import Acknowledged, BrokerError, Connected, PahoBroker, follow
+from mien.broker import Acknowledged, Connected
 from mien.clock import Clock, ManualClock, SystemClock
 from mien.events import EpisodeEvent
+from mien.line import BrokerError, PahoBroker, follow
 from mien.publisher import OVERDUE_S, TAKEOVERS, Publisher
 from mien.store import EpisodeRow, Store
 from mien.topics import Topics

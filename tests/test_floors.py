@@ -15,6 +15,8 @@ GROUND = [
     "client",
     "zone",
     "reminders",
+    "broker",
+    "publisher",
     "emotions",
     "gallery",
     "uploads",
@@ -74,7 +76,7 @@ def test_the_pure_middle_reckons_with_numpy_alone(module: str) -> None:
 @pytest.mark.parametrize(
     ("library", "homes"),
     [
-        ("paho", {"broker"}),
+        ("paho", {"line"}),
         ("picamera2", {"picamera"}),
         ("sqlcipher3", {"database"}),
         ("argon2", {"passphrase"}),

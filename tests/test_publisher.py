@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from mien import config
-from mien.broker import BrokerError, MemoryBroker, PahoBroker
+from mien.broker import MemoryBroker
 from mien.clock import ManualClock
 from mien.events import EpisodeEvent, Part
+from mien.line import BrokerError, PahoBroker
 from mien.publisher import OVERDUE_S, SETTLED_S, TAKEOVERS, WINDOW, Publisher
 from mien.store import EpisodeRow, Store
 from mien.topics import Topics

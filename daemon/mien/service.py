@@ -15,7 +15,6 @@ import msgspec
 from msgspec.structs import replace
 
 from mien import __version__, firstrun, settings, users
-from mien.broker import PahoBroker
 from mien.camera import Reopening, Source, open_source, shown
 from mien.clock import Clock, SystemClock, synchronised
 from mien.config import Config, control_socket
@@ -33,6 +32,7 @@ from mien.events import (
     Stretch,
     worst,
 )
+from mien.line import PahoBroker
 from mien.pipeline import Seen
 from mien.preview import Preview
 from mien.publisher import Publisher

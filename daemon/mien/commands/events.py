@@ -24,7 +24,7 @@ def add(subcommands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from mien.broker import follow
+    from mien.line import follow
 
     config = parse_broker(load(args.config), args.broker)
     follow(config.mqtt, args.box, _json_line if args.json else _words)
