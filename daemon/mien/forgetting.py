@@ -4,6 +4,7 @@ import bisect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mien import quarters
 from mien.events import EXPRESSIONS, Stretch
 
 PIECE_MS = 6 * 3_600_000
@@ -26,6 +27,9 @@ def first_id(boot: int, minute: int) -> int:
 def pieces(stretches: Sequence[Stretch]) -> Iterator[Stretch]:
     """The same in pieces that one transaction can do; a stretch without length gives none."""
     for stretch in stretches:
+        if stretch.boot == quarters.IMPORTED:
+            yield stretch
+            continue
         start, end = max(stretch.from_ms, 0), min(stretch.to_ms, _LAST_MS)
         while start < end:
             stop = min(end, (start // PIECE_MS + 1) * PIECE_MS)
@@ -36,18 +40,22 @@ def pieces(stretches: Sequence[Stretch]) -> Iterator[Stretch]:
 def erase(db: Any, stretch: Stretch) -> int:
     """Delete the readings of a stretch, the minutes and episodes that it touches and their events
     in the outbox; how many rows that were. A minute that is only touched is counted again from
-    what is left of it.
+    what is left of it. The roll-up of the home log follows.
 
     Runs in one transaction of the caller's; `secure_delete` overwrites what stood there.
     """
+    if stretch.boot == quarters.IMPORTED:
+        return quarters.erase_imported(db, stretch)
     found = db.execute("SELECT id FROM boots WHERE boot_id = ?", (stretch.boot,)).fetchone()
     if not found:
         return 0
     (boot,) = found
+    last = (stretch.to_ms - 1) // 60_000
+    touched = quarters.of_minutes(db, boot, stretch.from_ms // 60_000, last)
     start, end = boot << 40 | stretch.from_ms, boot << 40 | stretch.to_ms
     readings = "DELETE FROM readings WHERE id >= ? AND id < ?"
     rows: int = 0
-    for minute in {stretch.from_ms // 60_000, (stretch.to_ms - 1) // 60_000}:
+    for minute in {stretch.from_ms // 60_000, last}:
         first = first_id(boot, minute)
         if start <= first and first + 60_000 <= end:
             continue
@@ -65,6 +73,7 @@ def erase(db: Any, stretch: Stretch) -> int:
         "DELETE FROM minutes WHERE boot = ? AND minute >= ? AND minute < ?",
         (boot, -(-stretch.from_ms // 60_000), stretch.to_ms // 60_000),
     ).rowcount
+    quarters.touch(db, touched)
     return rows + _erase_episodes(db, boot, stretch)
 
 
@@ -72,9 +81,11 @@ def _count_again(db: Any, boot: int, minute: int) -> int:
     first = first_id(boot, minute)
     counts = ", ".join(f"ifnull(sum(expression IS {n}), 0)" for n in range(len(EXPRESSIONS)))
     db.execute(
-        f"UPDATE minutes SET (seconds, seen, facing, read, valence, {', '.join(EXPRESSIONS)}) = "
+        f"UPDATE minutes SET (seconds, seen, facing, read, several, valence, "
+        f"{', '.join(EXPRESSIONS)}) = "
         "(SELECT count(*), ifnull(sum(people > 0), 0), ifnull(sum(facing IS 1), 0), "
-        "count(expression), ifnull(sum(iif(expression IS NULL, 0, ifnull(valence, 0))), 0), "
+        "count(expression), ifnull(sum(people > 1 OR reason IS 0), 0), "
+        "ifnull(sum(iif(expression IS NULL, 0, ifnull(valence, 0))), 0), "
         f"{counts} FROM readings WHERE id BETWEEN ? AND ?) WHERE boot = ? AND minute = ?",
         (first, first + 59_999, boot, minute),
     )

@@ -204,7 +204,8 @@ def home(db: Any) -> None:
 
     `quarters` is the daemon's, all else the page's. A quarter is 900,000 ms of UTC, for which every
     time zone in use has whole numbers; only minutes with a true time and outside of all sessions
-    are in it. `imported`: from another box's export; own minutes replace it.
+    are in it. `imported`: 0, or when it was taken over from another box's export (ms of UTC); own
+    minutes replace it.
     """
     for statement in (
         # Seconds with several people in the seat, of whom nobody is read.
@@ -216,6 +217,23 @@ def home(db: Any) -> None:
             happiness INTEGER NOT NULL, sadness INTEGER NOT NULL, surprise INTEGER NOT NULL,
             neutral INTEGER NOT NULL, valence INTEGER NOT NULL,
             imported INTEGER NOT NULL DEFAULT 0)""",
+        # The first quarter that is not in it yet.
+        "CREATE TABLE rolled (quarter INTEGER NOT NULL)",
+        "INSERT INTO rolled VALUES (0)",
+        # Where sessions were begun, ended or deleted, whoever did it: the quarters there are to be
+        # counted again.
+        """CREATE TABLE unsettled (
+            boot TEXT NOT NULL, from_ms INTEGER NOT NULL, to_ms INTEGER NOT NULL)""",
+        """CREATE TRIGGER sessions_begun AFTER INSERT ON sessions BEGIN
+            INSERT INTO unsettled VALUES
+                (NEW.boot, NEW.boot_ms, NEW.boot_ms + ifnull(NEW.length_ms, 1 << 40)); END""",
+        """CREATE TRIGGER sessions_ended AFTER UPDATE OF boot, boot_ms, length_ms ON sessions BEGIN
+            INSERT INTO unsettled VALUES
+                (OLD.boot, OLD.boot_ms, OLD.boot_ms + ifnull(OLD.length_ms, 1 << 40)),
+                (NEW.boot, NEW.boot_ms, NEW.boot_ms + ifnull(NEW.length_ms, 1 << 40)); END""",
+        """CREATE TRIGGER sessions_gone AFTER DELETE ON sessions BEGIN
+            INSERT INTO unsettled VALUES
+                (OLD.boot, OLD.boot_ms, OLD.boot_ms + ifnull(OLD.length_ms, 1 << 40)); END""",
         # utc in ms; day: `date.toordinal()` of the local date as it was lived; hour 0–23 and
         # weekday 1 (Monday) – 7 likewise. Reports of others know no date, only hour and weekday.
         # mood 1 (awful) – 5 (great); bit n of emotions is `emotions.EMOTIONS[n]`. Null: not said.

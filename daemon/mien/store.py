@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mien import config, database, forgetting, settings
+from mien import config, database, forgetting, quarters, settings
 from mien.clock import Clock, Stamp
 from mien.database import Database, StoreError
-from mien.events import EXPRESSIONS, Expression, Reason, Stretch
+from mien.events import EXPRESSIONS, Expression, MienError, Quarter, Reason, Stretch
 from mien.settings import Setting
 
 __all__ = ["EpisodeRow", "MinuteRow", "OutboxRow", "SecondReading", "Store", "StoreError"]
@@ -160,8 +160,9 @@ class Store:
             readings = []
 
         def work(db: Any) -> None:
-            for reading in readings:
-                _add_reading(db, reading)
+            minutes = {_add_reading(db, reading) for reading in readings}
+            touched = (quarters.of_minutes(db, boot, m, m) for boot, m in minutes)
+            quarters.touch(db, set().union(*touched))
             for episode in episodes:
                 _add_episode(db, episode)
 
@@ -206,18 +207,57 @@ class Store:
         def work(db: Any) -> int:
             boot = _boot(db, now.boot_id)
             rows = 0
+            undated = "SELECT minute FROM minutes WHERE boot = ? AND clock_ok = 0"
+            minutes = [minute for (minute,) in db.execute(undated, (boot,))]
             for table, boot_ms in (("minutes", "minute * 60000"), ("episodes", "boot_ms")):
                 rows += db.execute(
                     f"UPDATE {table} SET utc_ms = {boot_ms} + ?, clock_ok = 1 "
                     "WHERE boot = ? AND clock_ok = 0",
                     (shift, boot),
                 ).rowcount
+            dated = {(minute * 60_000 + shift) // quarters.QUARTER_MS for minute in minutes}
+            quarters.touch(db, dated)
             return rows
 
         rows = self._database.write(work)
         if rows:
             log.info("The clock is right now; %d rows got their true time.", rows)
         return rows
+
+    def roll(self, beat: Callable[[], None] = _nothing) -> bool:
+        """Roll the minutes up for the home log, a transaction a day; whether more is left, for not
+        more than a month is done at once. `beat` is called after each. Does nothing while the
+        clock is not right."""
+        now = self._clock.stamp()
+        if not now.clock_ok:
+            return False
+        for _ in range(31):
+            if not self._database.write(lambda db: quarters.roll(db, _ms(now.utc))):
+                return False
+            beat()
+        return True
+
+    def take_over(self, seen: Sequence[Quarter]) -> int:
+        """Keep what another box saw, where this one saw nothing; how many quarters those are.
+
+        Raises:
+            MienError: no box can have seen that; the text names the quarter. Nothing is kept then.
+        """
+        for place, quarter in enumerate(seen, 1):
+            if flaw := quarters.flaw(quarter):
+                raise MienError(
+                    f"quarter {place} of {len(seen)} cannot be taken over: {flaw}. Export the log "
+                    "of the other box anew."
+                )
+        now = _ms(self._clock.stamp().utc)
+
+        def work(db: Any) -> int:
+            # A clock that is behind must not make it older than the consent it was brought under.
+            consented = "SELECT max(given_utc) FROM consents WHERE kind = 'home'"
+            (since,) = db.execute(consented).fetchone()
+            return quarters.take_over(db, seen, max(now, since or 0))
+
+        return self._database.write(work)
 
     def retain(self) -> None:
         """Delete what is kept no longer: readings by age and number, the outbox by number. The
@@ -379,11 +419,12 @@ _MINUTE = (
     + ", ".join(EXPRESSIONS)
 )
 _EPISODE = f"uuid, {_STAMP}, length_ms, expression, peak"
-_COUNTS = ("seconds", "seen", "facing", "read", *EXPRESSIONS, "valence")
+_COUNTS = ", ".join(quarters.COUNTS)
 _ROLL_UP = (
-    f"INSERT INTO minutes (boot, minute, utc_ms, clock_ok, {', '.join(_COUNTS)}) "
-    f"VALUES ({', '.join('?' * (4 + len(_COUNTS)))}) ON CONFLICT (boot, minute) DO UPDATE SET "
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTS)
+    f"INSERT INTO minutes (boot, minute, utc_ms, clock_ok, {_COUNTS}) "
+    f"VALUES ({', '.join('?' * (4 + len(quarters.COUNTS)))}) "
+    "ON CONFLICT (boot, minute) DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in quarters.COUNTS)
 )
 
 
@@ -403,7 +444,8 @@ def _stamp(boot_id: str, boot_ms: int, utc_ms: int, clock_ok: int) -> Stamp:
     return Stamp(boot_id, boot_ms / 1000, utc_ms / 1000, bool(clock_ok))
 
 
-def _add_reading(db: Any, reading: SecondReading) -> None:
+def _add_reading(db: Any, reading: SecondReading) -> tuple[int, int]:
+    """The number of its boot, and its minute."""
     stamp = reading.stamp
     boot, boot_ms, utc_ms = _boot(db, stamp.boot_id), _ms(stamp.boot_time), _ms(stamp.utc)
     expression = None if reading.expression is None else EXPRESSIONS.index(reading.expression)
@@ -416,16 +458,18 @@ def _add_reading(db: Any, reading: SecondReading) -> None:
         (boot << 40 | boot_ms, reading.people, expression, reason,
          _thousandths(reading.confidence), valence, probabilities, reading.facing),
     ).rowcount  # fmt: skip
-    if not added:
-        return  # a reading of this very moment is there already
     minute, past = divmod(boot_ms, 60_000)
+    if not added:
+        return boot, minute  # a reading of this very moment is there already
     read = expression is not None
     counted = [place == expression for place in range(len(EXPRESSIONS))]
     db.execute(
         _ROLL_UP,
         (boot, minute, utc_ms - past, stamp.clock_ok, 1, reading.people > 0,
-         reading.facing is True, read, *counted, valence if read and valence else 0),
+         reading.facing is True, read, reading.people > 1 or reason == 0, *counted,
+         valence if read and valence else 0),
     )  # fmt: skip
+    return boot, minute
 
 
 def _add_episode(db: Any, episode: EpisodeRow) -> None:
