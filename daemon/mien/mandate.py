@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from mien import settings
+from mien import quiet, settings, zone
 from mien.clock import Stamp
 
 NOT_SET_UP = "not set up yet: open the page"
@@ -72,8 +72,18 @@ def mandate(db: Any, now: Stamp) -> Mandate:
             return Mandate(session=session[0], text=text)
         return _of_session(db, *session)
     if setting == "home":
-        return _of_home(db)
+        return _of_home(db, now)
     return Mandate(text="no session is running, so the camera is off")
+
+
+def resident(db: Any) -> str | None:
+    """Whose home log it is: the first person of the house who consents to it."""
+    found = db.execute(
+        "SELECT c.id FROM clients c JOIN consents g ON g.client = c.id AND g.kind = 'home' "
+        "WHERE c.resident AND NOT c.archived AND g.withdrawn_utc IS NULL "
+        "ORDER BY c.created_utc, c.id LIMIT 1"
+    ).fetchone()
+    return str(found[0]) if found else None
 
 
 def still_kept(db: Any, former: Mandate) -> bool:
@@ -131,16 +141,24 @@ def _of_session(db: Any, session: str, client: str, numbers: int, pictures: int)
     )
 
 
-def _of_home(db: Any) -> Mandate:
-    resident = db.execute(
-        "SELECT c.id FROM clients c JOIN consents g ON g.client = c.id AND g.kind = 'home' "
-        "WHERE c.resident AND NOT c.archived AND g.withdrawn_utc IS NULL "
-        "ORDER BY c.created_utc, c.id LIMIT 1"
-    ).fetchone()
-    if not resident:
+def _of_home(db: Any, now: Stamp) -> Mandate:
+    client = resident(db)
+    if client is None:
         return Mandate(text="nobody of the house consents to the home log, so the camera is off")
+    if hours := quiet.of(db):
+        if not now.clock_ok:
+            # It might be night: what was asked for counts more than a gap in the log.
+            return Mandate(
+                text="there are quiet hours, and the box does not know the time yet, so the camera "
+                "is off: connect the network, which sets the clock"
+            )
+        at = zone.of_box(db)
+        end = quiet.until(hours, round(now.utc * 1000), at)
+        if end is not None:
+            time = zone.local(end, at).strftime("%H:%M")
+            return Mandate(text=f"quiet hours until {time}, so the camera is off")
     text = "the home log runs with consent"
-    return Mandate(kind="home", client=resident[0], keep=True, text=text)
+    return Mandate(kind="home", client=client, keep=True, text=text)
 
 
 def _consented(db: Any, client: str, kind: str) -> bool:

@@ -123,8 +123,11 @@ def flaw(quarter: Quarter) -> str | None:
         return f"quarter {quarter.quarter} is no time of this or the next century"
     if not 0 <= quarter.seconds <= 4 * 900:
         return f"{quarter.seconds} seconds of a quarter of an hour were watched"
-    within = {"seen": quarter.seen, "facing": quarter.facing, "read": quarter.read}
-    for name, seconds in {**within, "several": quarter.several, **said}.items():
+    within: list[tuple[str, int]] = [
+        ("seen", quarter.seen), ("facing", quarter.facing), ("read", quarter.read),
+        ("several", quarter.several), *said.items(),
+    ]  # fmt: skip
+    for name, seconds in within:
         if not 0 <= seconds <= quarter.seconds:
             return f"{seconds} seconds of {quarter.seconds} are {name}"
     if sum(said.values()) != quarter.read:
