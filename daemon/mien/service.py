@@ -1,10 +1,8 @@
 """The daemon: composes the parts, owns their order, and tells how they are."""
 
 import logging
-import os
 import queue
 import resource
-import socket
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -33,6 +31,7 @@ from mien.events import (
     worst,
 )
 from mien.line import PahoBroker
+from mien.notify import beat, sd_notify
 from mien.pipeline import Seen
 from mien.preview import Preview
 from mien.publisher import Publisher
@@ -232,8 +231,10 @@ class Service:
             # Each time, for the first may find the disk full, and a damaged database begins anew.
             self._store.add_model(self._began, bundle.name, bundle.files[bundle.model.name])
             self._store.backfill()
-            self._recording.erase_asked(beat=lambda: sd_notify("WATCHDOG=1"))
+            self._recording.erase_asked(beat=beat)
             self._store.retain()
+            if self._store.roll(beat):
+                self._next_housekeeping = self._clock.monotonic()  # years are done bit by bit
         except StoreError as error:
             log.warning("%s", error)
 
@@ -299,7 +300,7 @@ class Service:
         raise ControlError("commands by MQTT are not there yet")
 
     def import_log(self, quarters: Sequence[Quarter]) -> int:
-        raise ControlError("the log cannot be taken over yet")
+        return self._store.take_over(quarters)
 
     def restore(self, file: Path) -> None:
         raise ControlError("a backup cannot be restored yet")
@@ -332,20 +333,6 @@ def words(health: Health) -> str:
     """Health in one line."""
     parts = [f"{part.name}: {part.text}" for part in health.parts if part.status != "ok"]
     return f"{health.status}; {'; '.join(parts)}" if parts else "everything works"
-
-
-def sd_notify(message: str) -> None:
-    """Tell systemd (sd_notify(3)); nothing outside it."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    if address.startswith("@"):  # an abstract socket
-        address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as line:
-        try:
-            line.sendto(message.encode(), address)
-        except OSError as error:
-            log.warning("systemd cannot be told %s: %s", message.split("\n")[0], error)
 
 
 def _clock_part() -> Part:

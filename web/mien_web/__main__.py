@@ -12,7 +12,7 @@ from typing import Any
 
 import waitress
 
-from mien import config, uploads
+from mien import config, notify, uploads
 from mien_web import create_app, session
 
 SPARE_THREADS = 4
@@ -37,14 +37,23 @@ def main() -> int:
     port = settings.page.port if options.port is None else options.port
     _one_arena()
     app = create_app(settings)
+    handed = notify.listening()
+    # By systemd, on a box where nginx speaks HTTPS before the page and nobody else may connect.
+    where: dict[str, Any] = {"host": host, "port": port}
+    if handed:
+        where = {
+            "sockets": [handed],
+            "trusted_proxy": "localhost",
+            "trusted_proxy_headers": {"x-forwarded-for", "x-forwarded-proto"},
+            "clear_untrusted_proxy_headers": True,
+        }
     try:
         server = waitress.create_server(
             app,
-            host=host,
-            port=port,
             threads=settings.page.viewers + SPARE_THREADS,
             ident=None,
             max_request_body_size=uploads.MAX_REQUEST,
+            **where,
         )
     except OSError as error:
         print(
