@@ -13,7 +13,7 @@ from typing import Any
 import waitress
 
 from mien import config, notify, uploads
-from mien_web import create_app, session
+from mien_web import create_app, session, watchdog
 
 SPARE_THREADS = 4
 """Threads beside those that hold a viewer's open question."""
@@ -65,7 +65,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _leave)
     # A session that was forgotten stops also when every browser is closed.
     threading.Thread(target=session.mind, args=(app,), name="tidy", daemon=True).start()
-    print(f"Mien's page: {_address(server, host)}  (Ctrl-C stops it)", flush=True)
+    if handed:
+        watchdog.start(handed.getsockname())
+    else:
+        print(f"Mien's page: {_address(server, host)}  (Ctrl-C stops it)", flush=True)
     server.run()  # until Ctrl-C or SIGTERM
     return 0
 
