@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from mien import audit, sessions
+from mien import audit, quarters, sessions
 from mien.clients import KINDS, Client, Kind, standing
 from mien.clock import Stamp
 from mien.events import Stretch
@@ -107,11 +107,12 @@ def of_home_log(db: Any, client: str, now: Stamp) -> list[Stretch]:
     now_ms = round(now.boot_time * 1000)
     begun = max(0, now_ms - max(0, round(now.utc * 1000) - since))
     spans[now.boot_id] = (min(begun, *spans.get(now.boot_id, (begun,))), now_ms + 1)
-    return [
+    stretches = [
         Stretch(boot, start, end)
         for boot, (first, last) in spans.items()
         for start, end in _beside(first, last, _sessions_in(db, boot))
     ]
+    return [*stretches, Stretch(quarters.IMPORTED, since, _EVER)]
 
 
 def _sessions_in(db: Any, boot: str) -> list[tuple[int, int]]:
@@ -156,13 +157,17 @@ def counts_of_all(db: Any, client: str, now: Stamp, *, exact: bool = True) -> di
 def recorded(db: Any, stretches: Sequence[Stretch], *, exact: bool = True) -> Counts:
     """The rows of the daemon's tables in these stretches: `readings` of a second, whole `minutes`
     (one that is shared with what comes before or after stays, without these seconds), `episodes`,
-    and in how many of the stretches there are any, `sessions`.
+    and in how many of the stretches there are any, `sessions`; and the quarters of an hour that
+    were taken over from another box, `imported`.
 
     Not `exact`: the readings as their minutes tell, a hundred times as fast for a year of sessions.
     """
     boots = {boot: number for number, boot in db.execute("SELECT id, boot_id FROM boots")}
     found = dict.fromkeys(("readings", "minutes", "episodes", "sessions"), 0)
     for stretch in stretches:
+        if stretch.boot == quarters.IMPORTED:
+            found["imported"] = quarters.imported(db, stretch)
+            continue
         boot = boots.get(stretch.boot)
         if boot is None:
             continue
@@ -334,6 +339,7 @@ _ERASE = {
     "home": _erase_nothing_here,
 }
 _END_OF_BOOT = (1 << 40) - 1
+_EVER = 1 << 62
 
 # ── afterwards ───────────────────────────────────────────────────────────────────────────────────
 

@@ -46,8 +46,9 @@ class Seen(Struct, frozen=True):
     @property
     def top(self) -> Expression | None:
         """The most frequent expression; None when none was read."""
-        expressions = self.expressions
-        return max(expressions, key=expressions.__getitem__) if self.read else None
+        if not self.read:
+            return None
+        return max(self.expressions, key=lambda name: self.expressions[name])
 
     def __add__(self, other: "Seen") -> "Seen":
         return _seen([a + b for a, b in zip(_counts(self), _counts(other), strict=True)])

@@ -152,6 +152,7 @@ ERASED: dict[str, Any] = {
     "notices": lazy_gettext("Notices shown"),
     "checkins": lazy_gettext("Check-ins"),
     "activities": lazy_gettext("Activities of check-ins"),
+    "imported": lazy_gettext("Quarters of an hour taken over from another box"),
 }
 
 
@@ -190,6 +191,9 @@ def in_words(before: dict[str, Counts]) -> list[str]:
             "what makes %(num)s captures ready for training", many("embeddings"))),
         (at_home, ngettext(
             "%(num)s minute of the home log", "%(num)s minutes of the home log", at_home)),
+        (many("home imported"), ngettext(
+            "%(num)s quarter of an hour taken over from another box",
+            "%(num)s quarters of an hour taken over from another box", many("home imported"))),
         (many("checkins"), ngettext(
             "%(num)s check-in with its note", "%(num)s check-ins with their notes",
             many("checkins"))),

@@ -103,6 +103,11 @@ SENTENCES = (
     N_("a session runs with consent; its numbers are not kept"),
     N_("nobody of the house consents to the home log, so the camera is off"),
     N_("the home log runs with consent"),
+    N_("quiet hours until %(time)s, so the camera is off"),
+    N_(
+        "there are quiet hours, and the box does not know the time yet, so the camera is off: "
+        "connect the network, which sets the clock"
+    ),
     N_("the camera is being aimed, and nobody is read"),
     N_("who consents cannot be looked up, so the camera is off"),
     N_("fit the head anew on its client's page, or go back to the bundle's own"),
