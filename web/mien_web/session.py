@@ -2,7 +2,6 @@
 
 import math
 import time
-import uuid
 from contextlib import suppress
 from typing import Any
 
@@ -20,17 +19,18 @@ from flask import (
 )
 from flask_babel import gettext
 from msgspec import Struct
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
-from mien import audit, captures, clients, sessions, taps
+from mien import captures, clients, sessions, taps
 from mien.clients import Client
 from mien.control import Busy, ControlError, NoPicture
 from mien.database import StoreError
 from mien.events import EXPRESSIONS, Live
 from mien.sessions import Session
-from mien.taps import Back, Done, Tap
+from mien.taps import Done, Tap
 from mien_web import clients as client_page
-from mien_web import desk, door, labels, session_words, words
+from mien_web import desk, door, labels, leading, session_words, words
 
 page = Blueprint("session", __name__)
 door.needs(page, "therapist", "home")
@@ -46,68 +46,10 @@ LOOK_S = 0.2
 
 @page.post("/clients/<client>/session")
 def start(client: str) -> Answer:
-    found, me = client_page.find(client), desk.user()
+    found = client_page.find(client)
     tidy()
-    if why_not := client_page.why_not(found.id):
-        abort(409, " ".join([gettext("The session was not started."), *why_not]))
-    if going := desk.read(lambda db: sessions.running_here(db, desk.now().boot_id)):
-        return _join(going, found)
-    try:
-        desk.control().status()
-    except ControlError as error:
-        abort(
-            503,
-            gettext(
-                "The session was not started, for the service that reads the camera does not "
-                "answer: %(why)s",
-                why=words.sentence(str(error)),
-            ),
-        )
-    now, key = desk.now(), str(uuid.uuid4())
-
-    def begin(db: Any) -> Session | None:
-        # Asked again: another tablet may have been quicker, or a consent been withdrawn.
-        if going := sessions.running_here(db, now.boot_id):
-            return going
-        if not clients.may_start(db, found.id):
-            return None
-        sessions.sweep(db, me.id)
-        sessions.start(
-            db, key, found.id, me.id, now,
-            numbers=clients.valid(db, found.id, "numbers"),
-            pictures=clients.valid(db, found.id, "pictures"),
-        )  # fmt: skip
-        audit.note(db, now.utc, me.name, "session.started", found.code, session=key)
-        return sessions.find(db, key, me.id)
-
-    begun = desk.write(begin)
-    if begun is None:
-        return redirect(url_for("clients.show", client=found.id), 303)
-    if begun.id == key:
-        client_page.refresh()
-    return _join(begun, found)
-
-
-def _join(going: Session, client: Client) -> Answer:
-    """To the session that runs, if it is this client's; two tablets may share one."""
-    if going.client != client.id and going.user == desk.user().id:
-        abort(
-            409,
-            gettext(
-                "The session was not started, for one with another client is running. Stop that "
-                "one first."
-            ),
-        )
-    if going.client != client.id:
-        abort(
-            409,
-            gettext(
-                "The session was not started, for a colleague's session is running here. It must "
-                "be stopped first; it stops by itself after %(minutes)s minutes without a tap.",
-                minutes=sessions.FORGOTTEN_MS // 60_000,
-            ),
-        )
-    return redirect(url_for("session.live", session=going.id), 303)
+    begun = leading.begin(found)
+    return redirect(url_for("session.live", session=begun.id), 303)
 
 
 @page.get("/sessions/<session>/live")
@@ -164,19 +106,8 @@ def tap(session: str) -> Response:
             ),
         )
     sent = [_tap(one) for one in raw]
-    me, now = desk.user(), desk.now()
-
-    def work(db: Any) -> list[Done]:
-        done = taps.perform(db, found.id, me.id, sent, now)
-        ended = sessions.find(db, found.id, me.id)
-        if found.length_ms is None and ended and ended.length_ms is not None:
-            _note_end(db, ended, me.name, client.code)
-        return done
-
-    answers = desk.write(work)
+    answers = leading.perform(found, client, sent)
     after, _ = find(session)
-    if after.length_ms != found.length_ms:
-        client_page.refresh()
     body = {"answers": [_answer(one) for one in answers], "state": _state(after)}
     return Response(msgspec.json.encode(body), mimetype="application/json")
 
@@ -284,44 +215,11 @@ def capture(session: str) -> Answer:
     """JSON {"id"}: keep the face as it is now, under this id; sent twice, it is kept once."""
     found, _ = find(session)
     id = (request.get_json(silent=True) or {}).get("id", "")
-    if not (isinstance(id, str) and taps.is_id(id)):
-        return _refuse(400, gettext("The capture has no valid id. Load the page again."))
-    if desk.read(lambda db: taps.known(db, found.id, id)):
-        return _captured(found, id)
-    if found.length_ms is not None:
-        return _refuse(409, gettext("The session has ended, so nothing was captured."))
-    if not desk.read(lambda db: _pictures(db, found)):
-        return _refuse(
-            403, gettext("There is no consent to keep pictures, so nothing was captured.")
-        )
     try:
-        face = desk.control().capture()
-    except NoPicture as error:
-        return _refuse(503, words.sentence(str(error)))
-    except ControlError as error:
-        return _refuse(502, words.sentence(str(error)))
-
-    def work(db: Any) -> bool:
-        still = sessions.find(db, found.id, desk.user().id)
-        if still is None or still.length_ms is not None or not _pictures(db, still):
-            return False
-        at_ms = max(0, face.boot_ms - still.boot_ms) if face.boot == still.boot else still.active_ms
-        if captures.add(db, id, found.id, at_ms, face):
-            back = Back("captures", id, "deleted", 1)
-            taps.keep(db, found.id, Done(id, at_ms=at_ms, back=(back,)))
-            db.execute(
-                "UPDATE sessions SET active_ms = max(active_ms, ?) WHERE id = ?", (at_ms, found.id)
-            )
-        return True
-
-    if not desk.write(work):
-        return _refuse(409, gettext("The session or the consent ended, so nothing was captured."))
-    return _captured(found, id)
-
-
-def _pictures(db: Any, session: Session) -> bool:
-    """Whether faces may be kept now."""
-    return session.pictures and clients.valid(db, session.client, "pictures")
+        leading.capture(found, str(id))
+    except HTTPException as error:
+        return _refuse(error.code or 500, error.description or error.name)
+    return _captured(found, str(id))
 
 
 def _captured(session: Session, id: str) -> Answer:
@@ -360,7 +258,7 @@ def tidy() -> None:
             code = db.execute("SELECT code FROM clients WHERE id = ?", (one.client,)).fetchone()[0]
             after = sessions.find(db, one.id, _owner(db, one.client))
             assert after is not None
-            _note_end(db, after, "mien", code)
+            leading.note_end(db, after, "mien", code)
         return bool(ended)
 
     if desk.write(work):
@@ -369,13 +267,6 @@ def tidy() -> None:
 
 def _owner(db: Any, client: str) -> int:
     return int(db.execute("SELECT owner FROM clients WHERE id = ?", (client,)).fetchone()[0])
-
-
-def _note_end(db: Any, session: Session, user: str, code: str) -> None:
-    audit.note(
-        db, desk.now().utc, user, "session.ended", code,
-        session=session.id, how=session.ended, length_ms=session.length_ms,
-    )  # fmt: skip
 
 
 def mind(app: Flask) -> None:
