@@ -27,6 +27,7 @@ from mien.broker import (
 )
 from mien.clock import Clock
 from mien.events import EpisodeEvent, Part
+from mien.retained import Ledger, Retained
 from mien.store import EpisodeRow, OutboxRow, Store, StoreError
 from mien.topics import Topics
 
@@ -42,7 +43,7 @@ TAKEOVERS = 3
 FRESH_S = 15.0
 
 
-class _Retained(msgspec.Struct, frozen=True):
+class _Kept(msgspec.Struct, frozen=True):
     topic: str
     payload: bytes
 
@@ -69,7 +70,7 @@ class _Link(Enum):
     UNREACHABLE = "unreachable"
 
 
-_Event = BrokerEvent | _Retained | _Said | _Signal
+_Event = BrokerEvent | _Kept | _Said | _Signal
 
 
 def _ignore(topic: str, payload: bytes) -> None:
@@ -83,6 +84,7 @@ class Publisher:
         failed: called once, in the publisher's thread, with what nobody expected.
         on_message: called in the publisher's thread with the topic and payload of each command
             that comes in; must not wait for anything.
+        ledger: what lies at the broker in this box's name, remembered over restarts.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class Publisher:
         clock: Clock,
         failed: Callable[[str, Exception], None] | None = None,
         on_message: Callable[[str, bytes], None] = _ignore,
+        ledger: Ledger | None = None,
     ) -> None:
         self._store = store
         self._broker = broker
@@ -113,7 +116,8 @@ class Publisher:
         self._short_connections = 0
         self._unconfirmed = False
         self._trouble: str | None = None
-        self._retained: dict[str, bytes] = {}
+        ledger = ledger or Ledger(None, broker.address)
+        self._retained = Retained(broker, topics, ledger, clock)
         self._sent: dict[int, _Sent] = {}
         self._done: list[OutboxRow] = []
         self._more = True
@@ -143,11 +147,15 @@ class Publisher:
 
     def set_state(self, payload: bytes) -> None:
         """Publish on `state`, retained, now and after every reconnect until there is a newer."""
-        self._inbox.put(_Retained(self._topics.state, payload))
+        self.retain(self._topics.state, payload)
 
     def set_health(self, payload: bytes) -> None:
         """The same on `health`."""
-        self._inbox.put(_Retained(self._topics.health, payload))
+        self.retain(self._topics.health, payload)
+
+    def retain(self, topic: str, payload: bytes) -> None:
+        """The same on any of `Topics.retained`; an empty payload takes away what is there."""
+        self._inbox.put(_Kept(topic, payload))
 
     def say(self, topic: str, payload: bytes) -> None:
         """Send once, to whoever listens now; without a connection it is not sent at all."""
@@ -167,6 +175,7 @@ class Publisher:
 
     def _run(self) -> None:
         try:
+            self._retained.begin()
             self._broker.start(self._inbox.put)
             while not self._stopping:
                 self._turn(1.0)
@@ -192,6 +201,7 @@ class Publisher:
             self._trouble = str(error)
         else:
             self._trouble = None
+        self._retained.beat()
         self._distrust_silence()
         self._tell()
 
@@ -203,16 +213,16 @@ class Publisher:
                 if sent := self._sent.pop(mid, None):
                     self._done.append(sent.row)
                     self._unconfirmed = False
+                else:
+                    self._retained.acknowledged(mid)
             case Refused(reason):
                 self._link, self._reason = _Link.REFUSED, reason
             case Unreachable(reason):
                 self._link, self._reason = _Link.UNREACHABLE, reason
             case Lost(reason):
                 self._on_lost(reason)
-            case _Retained():
-                self._retained[event.topic] = event.payload
-                if self._link is _Link.UP:
-                    self._broker.publish(event.topic, event.payload, qos=0, retain=True)
+            case _Kept(topic, payload):
+                self._retained.put(topic, payload)
             case _Said(topic, payload):
                 if self._link is _Link.UP:
                     self._broker.publish(topic, payload, qos=1)
@@ -228,20 +238,13 @@ class Publisher:
         self._connected_at = self._clock.monotonic()
         for sent in self._sent.values():  # the broker's line sends them again by itself
             sent.since = self._connected_at
-        # Of QoS 0: what gets lost with the line is said anew on the next, and nothing stale is
-        # ever sent again. The birth comes last: who hears it finds everything else in place.
-        self._say_retained()
-
-    def _say_retained(self) -> None:
-        for topic, payload in self._retained.items():
-            self._broker.publish(topic, payload, qos=0, retain=True)
-        self._broker.publish(self._topics.availability, ONLINE, qos=0, retain=True)
+        self._retained.connected()
 
     def _on_received(self, message: Received) -> None:
         if message.topic == self._topics.home_assistant:
             # Said anew when we connected, if it lay there.
             if message.payload == ONLINE and not message.retain:
-                self._say_retained()
+                self._retained.say_all()
         elif message.retain:
             log.warning(
                 "The command on %s was refused: it is retained, so it would be obeyed anew at each "
@@ -254,6 +257,7 @@ class Publisher:
     def _on_lost(self, reason: str) -> None:
         if self._link is not _Link.UP:
             return  # a refusal is followed by this, too, and said more
+        self._retained.lost()
         short = self._clock.monotonic() - self._connected_at < SETTLED_S
         self._short_connections = self._short_connections + 1 if short else 0
         self._link, self._reason = _Link.UNREACHABLE, f"the connection was lost ({reason})"
