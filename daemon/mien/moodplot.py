@@ -6,7 +6,7 @@ from html import escape
 from mien.moodanalysis import FEW, Analysis, Share
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_WIDTH, _LEFT, _RIGHT = 760, 44, 16
+_WIDTH, _LEFT, _RIGHT = 760, 52, 16
 
 _STYLE = """
 svg{--ink:#1d2329;--soft:#5b6670;--line:#d5dbe1;--back:#fff;--good:#2f7d6b;--bad:#b0562f}
@@ -62,7 +62,7 @@ def svg(found: Analysis, name: str) -> str:
         f"Thin lines: 95 % intervals that count people, not reports. "
         f"Hatched: under {FEW} reports. Empty: none.</text>",
         f'<text class="soft" x="{_LEFT}" y="{height - 18}">'
-        "Day 1 is taken as Monday. What people say of themselves; a form of Trampe, Quoidbach and "
+        "Day 1 is taken as Monday. This is what people say of themselves, in the form of Trampe, Quoidbach and "
         "Taquet 2015.</text>",
         "</svg>",
     ]
@@ -107,7 +107,7 @@ def _emotions(found: Analysis, top: float) -> list[str]:
         (("Positive emotions", "good", names[:9]), ("Negative emotions", "bad", names[9:]))
     ):
         left = _LEFT + column * half
-        bar, room = left + 96, half - 96 - 66
+        bar, room = left + 104, half - 104 - 66
         parts.append(f'<text class="sub" x="{left}" y="{top + 16}">{title}</text>')
         ordered = sorted(group, key=lambda name: -found.emotions[name].share)
         for n, name in enumerate(ordered):
