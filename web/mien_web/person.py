@@ -42,7 +42,8 @@ def choose() -> Answer:
     if wanted not in [one.id for one in everybody()]:
         abort(404)
     desk.write(lambda db: settings.put(db, _key(), wanted))
-    return redirect(url_for("log.today"), 303)
+    to = "checkins.new" if request.form.get("to") == "checkin" else "log.today"
+    return redirect(url_for(to), 303)
 
 
 def _key() -> str:
