@@ -9,8 +9,8 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -42,17 +42,34 @@ _WRITER = (
 # The page writes what people enter: acknowledged means on the disk.
 _PAGE = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
 _READER = ("query_only = ON",)
+# All rows are replaced, and no page that is freed stays in the file: what is used again need not be
+# overwritten first.
+_COPIER = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = FAST")
 
-Role = Literal["daemon", "page", "reader"]
-"""Who opens the file: the daemon makes and migrates it, the page only writes its own tables."""
+Role = Literal["daemon", "page", "reader", "copier"]
+"""Who opens the file: the daemon makes and migrates it, the page only writes its own tables, and
+who backs up or restores copies all of it."""
 
-_PRAGMAS: dict[Role, tuple[str, ...]] = {"daemon": _WRITER, "page": _PAGE, "reader": _READER}
+_PRAGMAS: dict[Role, tuple[str, ...]] = {
+    "daemon": _WRITER,
+    "page": _PAGE,
+    "reader": _READER,
+    "copier": _COPIER,
+}
 
 _T = TypeVar("_T")
 
 
 class StoreError(MienError, OSError):
     """The store cannot be opened, read or written."""
+
+
+class WrongKey(StoreError):
+    """A file under another key, or no database at all: nobody can tell these apart."""
+
+
+class Damaged(StoreError):
+    """The key fits, but the file is cut off or altered."""
 
 
 class Database:
@@ -108,7 +125,7 @@ class Database:
                     self._set_aside(str(error))
                     return work(self._connected())
             except (dbapi2.Error, OSError) as error:
-                raise StoreError(self._sentence(error)) from error
+                raise StoreError(_sentence(self.path, error)) from error
             except migrations.UnknownStep as error:
                 raise StoreError(f"Cannot use {self.path}: {error}") from None
 
@@ -163,23 +180,8 @@ class Database:
         )
         log.error("%s", self.notice)
 
-    def _sentence(self, error: Exception) -> str:
-        # Some calls report a full disk as a mere I/O error.
-        full = _code(error) == dbapi2.SQLITE_FULL or (
-            _code(error) == dbapi2.SQLITE_IOERR and free_mb(self.path) < 1
-        )
-        if full:
-            return (
-                f"The disk of {self.path} is full, so the last rows were not written. Free some "
-                "space; what was stored before is safe."
-            )
-        return (
-            f"Cannot use {self.path}: {str(error).rstrip('.')}. The file and its folder must "
-            "belong to the user Mien runs as, on a disk that can be written."
-        )
 
-
-def open_for_people(state_dir: Path, clock: Clock) -> Database:
+def open_for_people(state_dir: Path, clock: Clock, role: Role = "page") -> Database:
     """The daemon's database, for the tables of what people enter. The file itself is opened at the
     first question.
 
@@ -193,7 +195,73 @@ def open_for_people(state_dir: Path, clock: Clock) -> Database:
             f"Cannot use the state folder {state_dir}: {error}. Start the daemon first, "
             "as a user whose files this one may read and write."
         ) from None
-    return Database(state_dir / FILE, secret, clock, "page")
+    return Database(state_dir / FILE, secret, clock, role)
+
+
+@contextmanager
+def opened(path: Path, key: str) -> Iterator[Any]:
+    """A connection to a database file of its own, made where there is none, with the settings of
+    SQLCipher 4 as they come: `sqlcipher` opens it with the key alone. What is written has no
+    journal, so a file whose writing was broken off is to be thrown away.
+
+    Args:
+        key: a passphrase, or 64 hexadecimal digits as `raw` writes them.
+
+    Raises:
+        WrongKey, Damaged, StoreError: also out of what is done within.
+    """
+    db: Any = None
+    try:
+        db = dbapi2.connect(
+            f"{path.absolute().as_uri()}?mode=rwc", uri=True, timeout=5, isolation_level=None
+        )
+        quoted = key.replace("'", "''")
+        for pragma in (
+            "cipher_log_level = NONE",
+            f"key = '{quoted}'",
+            "cipher_compatibility = 4",
+            "trusted_schema = OFF",
+            "journal_mode = OFF",
+            "synchronous = OFF",
+        ):
+            db.execute(f"PRAGMA {pragma}").fetchall()
+        yield db
+    except dbapi2.Error as error:
+        kind = {dbapi2.SQLITE_NOTADB: WrongKey, dbapi2.SQLITE_CORRUPT: Damaged}
+        if (found := kind.get(_code(error))) is not None:
+            raise found(f"{path.name}: {error}") from error
+        raise StoreError(_sentence(path, error)) from error
+    finally:
+        if db is not None:
+            db.close()
+
+
+def raw(key: str) -> str:
+    """The store's key as SQLCipher takes it without making a key of it first."""
+    return f"x'{key}'"
+
+
+@contextmanager
+def watched(db: Any, beat: Callable[[], None]) -> Iterator[None]:
+    """`beat` is called every few milliseconds while statements run; what it raises ends them."""
+    raised: list[BaseException] = []
+
+    def look() -> int:
+        try:
+            beat()
+        except BaseException as error:
+            raised.append(error)
+        return len(raised)
+
+    db.set_progress_handler(look, 50_000)
+    try:
+        yield
+    except dbapi2.Error:
+        if raised:
+            raise raised[0] from None
+        raise
+    finally:
+        db.set_progress_handler(None, 0)
 
 
 def free_mb(path: Path) -> int:
@@ -269,6 +337,22 @@ def _kept(path: Path, new: str | None) -> str:
     finally:
         os.close(folder)
     return new
+
+
+def _sentence(path: Path, error: Exception) -> str:
+    # Some calls report a full disk as a mere I/O error.
+    full = _code(error) == dbapi2.SQLITE_FULL or (
+        _code(error) == dbapi2.SQLITE_IOERR and free_mb(path) < 1
+    )
+    if full:
+        return (
+            f"The disk of {path} is full, so the last rows were not written. Free some space; "
+            "what was stored before is safe."
+        )
+    return (
+        f"Cannot use {path}: {str(error).rstrip('.')}. The file and its folder must belong to the "
+        "user Mien runs as, on a disk that can be written."
+    )
 
 
 def _code(error: Exception) -> int:

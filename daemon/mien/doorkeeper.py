@@ -4,7 +4,8 @@ the camera. Nothing is kept that no mandate covers."""
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ class Doorkeeper:
         self._mandate = Mandate(text="nothing was decided yet")
         self._trouble: str | None = None
         self._watch: Watch | None = None
+        self._shut: str | None = None
         self._aim_until = -math.inf
         self._told_paused = self.paused
         self._head: Head | None = None
@@ -119,7 +121,10 @@ class Doorkeeper:
         with self._lock:
             before = self._mandate
             try:
-                rules = self._store.read(self._rules)
+                if self._shut:
+                    rules = _Rules(Mandate(text=self._shut), self._seat, None, False)
+                else:
+                    rules = self._store.read(self._rules)
                 self._trouble = None
             except StoreError as error:
                 text = "who consents cannot be looked up, so the camera is off"
@@ -136,6 +141,20 @@ class Doorkeeper:
             self._sit(rules.seat or self._own_seat)
             self._obey(anew=rules.mandate.whose != before.whose)
             self._wear(rules.head)
+
+    @contextmanager
+    def shut(self, why: str) -> Iterator[None]:
+        """Meanwhile nobody is read, whatever the store says, and nothing that was read and is on
+        its way is kept."""
+        with self._lock:
+            self._shut, self._aim_until = why, -math.inf
+            self.refresh()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._shut = None
+                self.refresh()
 
     def pause(self) -> None:
         """Close the camera, whatever the mandate."""
@@ -160,6 +179,8 @@ class Doorkeeper:
         """
         with self._lock:
             self.refresh()
+            if seconds and self._shut:
+                raise ControlError(self._shut)
             if seconds and self.paused:
                 raise ControlError("the box is paused; resume it first, then aim the camera")
             if seconds and self._mandate.session is not None:

@@ -3,7 +3,7 @@
 Only the daemon migrates. A step that shipped is never changed; a new need is a new step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -282,20 +282,21 @@ def missing(db: Any) -> list[str]:
     return [name for name in known if name not in done]
 
 
-def migrate(db: Any, utc: str) -> list[str]:
+def migrate(db: Any, utc: str, steps: Sequence[Callable[[Any], None]] = MIGRATIONS) -> list[str]:
     """Run the missing steps, each in one transaction with its record; their names.
 
-    `db` is a connection without implicit transactions; `utc` is noted in the record.
+    `db` is a connection without implicit transactions; `utc` is noted in the record. `steps`: but
+    these, to make a database as it was before the others.
     """
     names = missing(db)
     if names:
         db.execute(
             "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, utc TEXT NOT NULL)"
         )
-    for step in MIGRATIONS:
+    for step in steps:
         if step.__name__ in names:
             with db:
                 db.execute("BEGIN IMMEDIATE")
                 step(db)
                 db.execute("INSERT INTO migrations VALUES (?, ?)", (step.__name__, utc))
-    return names
+    return [step.__name__ for step in steps if step.__name__ in names]

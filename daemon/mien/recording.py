@@ -82,6 +82,14 @@ class Recording:
                     self._erased.append((now.boot_time, replace(stretch, to_ms=end)))
         return self._store.erase(stretches, beat)
 
+    def forget(self) -> None:
+        """Keep nothing of what was read until now and waits in memory. May be called from any
+        thread, once nothing more is being read."""
+        now = self._clock.stamp()
+        with self._writing:
+            all_of_it = Stretch(now.boot_id, 0, round(now.boot_time * 1000) + 1)
+            self._erased.append((now.boot_time, all_of_it))
+
     def erase_asked(self, beat: Callable[[], None] = lambda: None) -> None:
         """Do the erasures that the page asked for in the store, as while nobody listened."""
         for id, stretch in self._store.erasures():

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from mien import __version__, firstrun, settings, users
+from mien import __version__, backup, firstrun, restore, settings, users
 from mien.camera import Reopening, Source, open_source, shown
 from mien.clock import Clock, SystemClock, synchronised
 from mien.config import Config, control_socket
@@ -71,6 +71,7 @@ class Service:
         self._failure: queue.SimpleQueue[tuple[str, Exception]] = queue.SimpleQueue()
         self._told: list[Part] = []
         self._clock_was_ok = False
+        self._restoring = threading.Lock()
         self._health_due = self._next_housekeeping = self._clock.monotonic()
 
     def run(self, stop: threading.Event) -> int:
@@ -226,6 +227,7 @@ class Service:
             log.error("a stage is stuck; the watchdog will restart the service")
 
     def _keep_house(self) -> None:
+        backup.sweep(self._config.state_dir, self._clock.stamp().utc)
         bundle = self._bundle
         try:
             # Each time, for the first may find the disk full, and a damaged database begins anew.
@@ -303,7 +305,20 @@ class Service:
         return self._store.take_over(quarters)
 
     def restore(self, file: Path) -> None:
-        raise ControlError("a backup cannot be restored yet")
+        if not self._restoring.acquire(blocking=False):
+            raise ControlError("a backup is being restored already; wait until that is done")
+        try:
+            with self._door.shut("a backup is being restored, so the camera is off"):
+                self._recording.forget()
+                done = restore.replace(self._config.state_dir, self._clock, file, beat)
+                log.info("a backup of %s was restored: %s", done.content.box, done.counts)
+                try:
+                    self._recording.erase_asked(beat)  # before anybody sees it again
+                except StoreError as error:
+                    log.warning("%s; the erasures are done with the next housekeeping", error)
+                self._next_housekeeping = self._clock.monotonic()
+        finally:
+            self._restoring.release()
 
     def metrics(self) -> str:
         seeing, camera = self._seeing, self._seeing.camera

@@ -23,7 +23,7 @@ AFTERWARDS_MS = 15 * 60_000
 
 KEYWORD_CHARACTERS = 60
 
-Ended = Literal["stopped", "forgotten", "restart", "withdrawn"]
+Ended = Literal["stopped", "forgotten", "restart", "withdrawn", "restored"]
 
 
 class Session(Struct, frozen=True):
@@ -315,6 +315,15 @@ def end(db: Any, session: Session, length_ms: int, ended: Ended, now: Stamp) -> 
             "INSERT INTO erasures (client, boot, from_ms, to_ms, asked_utc) VALUES (?, ?, ?, ?, ?)",
             (session.client, session.boot, first, last, round(now.utc * 1000)),
         )
+
+
+def end_restored(db: Any, boot: str, boot_ms: int, now: Stamp) -> int:
+    """End what ran when a backup was made, at that moment of that boot; how many."""
+    rows = db.execute(_SELECT + "WHERE s.length_ms IS NULL").fetchall()
+    for session in map(_session, rows):
+        last = boot_ms if session.boot == boot else _last_ms(db, session, now)
+        end(db, session, max(session.active_ms, last - session.boot_ms), "restored", now)
+    return len(rows)
 
 
 def tidy(db: Any, now: Stamp) -> list[Session]:

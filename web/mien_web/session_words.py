@@ -75,6 +75,7 @@ def browser() -> dict[str, Any]:
             ),
             "restart": gettext("The box was restarted, which has ended the session"),
             "withdrawn": gettext("A consent was withdrawn, which has ended the session"),
+            "restored": gettext("A backup was restored, which has ended the session"),
         },
         "reads": gettext("The camera is on"),
         "lost": gettext("No connection to the box"),
