@@ -278,13 +278,17 @@ class TestGuard:
             "[::1]:8080",
             "LOCALHOST",
             "box.local:80",
+            "10.0.0.1",
+            "[fd00::1]:443",
+            "mien.local",
+            f"{socket.gethostname().lower()}.local",
         ],
     )
     def test_names_of_this_device(self, browser: FlaskClient, host: str) -> None:
         assert browser.get("/about", headers={"Host": host}).status_code == 200
 
     @pytest.mark.parametrize(
-        "host", ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1", "[", ""]
+        "host", ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1.evil", "[", ""]
     )
     def test_other_names_are_refused(self, browser: FlaskClient, host: str) -> None:
         for path in ("/", "/about", "/static/mien.css"):

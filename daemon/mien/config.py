@@ -117,12 +117,16 @@ class Store(Struct, frozen=True):
 
 class Page(Struct, frozen=True):
     host: Annotated[
-        Literal["127.0.0.1", "::1", "localhost"], _doc("loopback only, until the page speaks TLS")
+        Literal["127.0.0.1", "::1", "localhost"],
+        _doc("loopback only; what speaks TLS stands before it"),
     ] = "127.0.0.1"
     port: Annotated[int, _doc("1–65535", ge=1, le=65535)] = 8080
     hosts: Annotated[
-        list[str], _doc("names and addresses of this box, besides loopback, that are answered")
+        list[str], _doc("names of this box that are answered, besides its own and all addresses")
     ] = []
+    ca_file: Annotated[
+        str | None, _doc("the box's own certificate authority, which /trust offers to tablets")
+    ] = None
     viewers: Annotated[int, _doc("live pictures at once", ge=1, le=32)] = 4
 
 
@@ -269,6 +273,7 @@ class _Reader:
             ("expression", "bundle"),
             ("mqtt", "password_file"),
             ("mqtt", "ca_file"),
+            ("page", "ca_file"),
         ):
             value = getattr(given[section], key) if section in given else None
             if value and not Path(value).expanduser().exists():

@@ -27,7 +27,7 @@ from mien_web import (
     languages,
     library,
     live,
-    log,
+    log_settings,
     map,
     me,
     parts,
@@ -38,6 +38,7 @@ from mien_web import (
     seat,
     session,
     tokens,
+    trust,
     welcome,
 )
 
@@ -59,12 +60,13 @@ PAGES = (
     map.page,
     session.page,
     person.page,
-    log.page,
+    log_settings.page,  # with it the log's
     checkins.page,
     reminders.page,
     patterns.page,
     keeping.page,
     tokens.page,
+    trust.page,
     api_v1.page,
     backups.page,
 )

@@ -8,6 +8,8 @@ embedded elsewhere. What each header does: https://owasp.org/www-project-secure-
 
 import hmac
 import secrets
+import socket
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, g, request
@@ -65,14 +67,29 @@ def _check_host() -> None:
         name = urlsplit(f"//{request.headers.get('Host', '')}").hostname
     except ValueError:
         name = None
-    if name not in LOOPBACK and name not in {host.lower() for host in desk.config().page.hosts}:
+    if name is None or not (name in LOOPBACK or _is_address(name) or name in _names()):
         abort(
             403,
             gettext(
-                "This page answers only at localhost, 127.0.0.1 and [::1] of its own device, and "
+                "This page answers only at the name and the addresses of its own device, and "
                 "at the names in its config file, section [page], key hosts."
             ),
         )
+
+
+def _is_address(name: str) -> bool:
+    """No web site can make its own name resolve to us and then call us by our number."""
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _names() -> set[str]:
+    own = socket.gethostname().lower().partition(".")[0]
+    given = {host.lower() for host in desk.config().page.hosts}
+    return {own, f"{own}.local", "mien.local", *given}
 
 
 def _check_origin() -> None:

@@ -1,0 +1,463 @@
+#!/bin/sh
+# Installs Mien on Raspberry Pi OS or Debian (bookworm or trixie), or updates what this script installed before.
+# Run it again at any time: it does what is missing. `install.sh --help` tells the options.
+set -eu
+umask 022
+
+HERE=$(cd "$(dirname "$0")" && pwd)
+CONFIG=$HERE/firmware_config
+ROOT=
+YES=
+DRY=
+FIREWALL=yes
+ONLY=
+STEP=0
+STEPS=9
+
+help() {
+    cat <<'HELP'
+usage: sudo ./install.sh [--yes] [--dry-run] [--no-firewall] [--root DIR]
+       sudo ./install.sh --uninstall [--purge] [--yes]
+
+  --yes          ask nothing
+  --dry-run      say what would be done, and do nothing
+  --no-firewall  leave the network's doors as they are
+  --root DIR     install into the system under DIR, such as the mounted card of a Raspberry Pi
+  --uninstall    take Mien away; its configuration and all that was recorded stay
+  --purge        with --uninstall: these too, and the packages that were installed for Mien. For good.
+
+With a folder `wheelhouse` beside it (`make release` makes such a bundle) no network is needed but for Debian's
+packages that are missing.
+HELP
+}
+
+say() { printf '%s\n' "$*"; }
+step() { STEP=$((STEP + 1)); printf '[%d/%d] %s\n' "$STEP" "$STEPS" "$*"; }
+warn() { printf '  ! %s\n' "$*" >&2; }
+die() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
+run() { if [ "$DRY" ]; then say "  would run: $*"; else "$@"; fi; }
+inside() { if [ "$ROOT" ]; then run chroot "$ROOT" "$@"; else run "$@"; fi; }
+have() { command -v "$1" >/dev/null 2>&1; }
+alive() { [ -z "$ROOT" ] && [ -d /run/systemd/system ]; }
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --yes) YES=1 ;;
+    --dry-run) DRY=1 ;;
+    --no-firewall) FIREWALL= ;;
+    --root) shift; ROOT=${1:?--root needs a folder} ;;
+    --uninstall) ONLY=uninstall ;;
+    --purge) PURGE=1 ;;
+    # What `mien update` asks of a new release; see docs/decisions/updates.md.
+    --stage | --lay) ONLY=${1#--} ;;
+    --help | -h) help; exit 0 ;;
+    *) help >&2; die "there is no option $1" ;;
+    esac
+    shift
+done
+ROOT=${ROOT%/}
+PURGE=${PURGE-}
+[ -z "$PURGE" ] || [ "$ONLY" = uninstall ] || die "--purge goes with --uninstall"
+[ -z "$ROOT" ] || [ -f "$ROOT/etc/os-release" ] || die "there is no system under $ROOT: no $ROOT/etc/os-release"
+
+OPT=$ROOT/opt/mien
+ETC=$ROOT/etc/mien
+STATE=$ROOT/var/lib/mien
+MANIFEST=$OPT/manifest     # sha256 and path of each file laid outside of these three
+ADDED=$OPT/packages        # Debian packages that were not there before
+
+# ── what this is ─────────────────────────────────────────────────────────────────────────────────
+
+version() { sed -n 's/^__version__ = "\(.*\)"/\1/p' "$HERE/daemon/mien/__init__.py" 2>/dev/null; }
+
+# A bundle is its version; a checkout has the first letters of what is in it, so that a changed one is another release.
+release() {
+    if [ -f "$HERE/release" ]; then cat "$HERE/release"; return; fi
+    sum=$(cd "$HERE" && find daemon web convert firmware_config docs install.sh pyproject.toml -type f ! -path '*/__pycache__/*' |
+        LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-8)
+    echo "$(version)+$sum"
+}
+
+# ── preflight: a sentence for each refusal ───────────────────────────────────────────────────────
+
+preflight() {
+    step "Looking whether Mien can run here"
+    [ "$(id -u)" = 0 ] || [ "$DRY" ] || die "it needs the administrator's rights: sudo ./install.sh"
+    machine=${MIEN_MACHINE:-$(uname -m)}
+    case $machine in
+    aarch64 | x86_64) ;;
+    armv6l | armv7l) die "this is a 32-bit system ($machine). Flash the 64-bit Raspberry Pi OS, then run this again." ;;
+    *) die "Mien runs on 64-bit ARM and x86 processors, and this is $machine." ;;
+    esac
+    # shellcheck source=/dev/null
+    . "$ROOT/etc/os-release"
+    case ${VERSION_CODENAME-} in
+    bookworm | trixie) ;;
+    *)
+        case "${ID-} ${ID_LIKE-}" in
+        *debian* | *ubuntu*) warn "${PRETTY_NAME-this system} was never tried; bookworm and trixie were." ;;
+        *) die "this is ${PRETTY_NAME-an unknown system}; Mien needs Raspberry Pi OS or Debian, bookworm or trixie." ;;
+        esac
+        ;;
+    esac
+    python=$(inside_quiet python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' || echo none)
+    case $python in
+    3.1[1-9]) ;;
+    none) say "  Python is missing and comes with the packages" ;;
+    *) die "Mien needs Python 3.11 or newer, and python3 here is $python. Flash a newer Raspberry Pi OS (bookworm or trixie)." ;;
+    esac
+    free=$(df -Pk "$ROOT/opt" 2>/dev/null | awk 'NR == 2 {print int($4 / 1024)}')
+    [ "${free:-9999}" -ge 1500 ] ||
+        die "only $free MB are free under $ROOT/opt; the installation needs 1500. Use a larger card, or remove something."
+    memory=$(awk '/^MemTotal/ {print int($2 / 1024)}' /proc/meminfo)
+    [ "$ROOT" ] || [ "$memory" -ge 700 ] || die "this machine has $memory MB of memory; Mien needs a Raspberry Pi with 1 GB or more."
+    if [ -z "$ROOT" ] && have vcgencmd; then
+        case $(vcgencmd get_throttled 2>/dev/null) in
+        throttled=0x0 | '') ;;
+        *) warn "the power supply gave too little voltage since the last start; use the official one, or frames will be lost." ;;
+        esac
+    fi
+    say "  ${PRETTY_NAME-} on $machine, Python $python, $memory MB of memory, $free MB free"
+}
+
+inside_quiet() { if [ "$ROOT" ]; then chroot "$ROOT" "$@" 2>/dev/null; else "$@" 2>/dev/null; fi; }
+
+ask() {
+    [ -z "$YES" ] && [ -z "$DRY" ] || return 0
+    [ -t 0 ] || die "nobody is there to ask: run it with --yes"
+    printf '%s [y/N] ' "$1"
+    read -r answer
+    case $answer in [yYjJ]*) ;; *) die "nothing was changed" ;; esac
+}
+
+# ── packages ─────────────────────────────────────────────────────────────────────────────────────
+
+packages() {
+    step "Debian's packages"
+    wanted="python3-venv python3-systemd mosquitto nginx openssl avahi-daemon qrencode fonts-dejavu-core openssh-client"
+    [ -z "$FIREWALL" ] || wanted="$wanted nftables"
+    missing=
+    for package in $wanted; do installed "$package" || missing="$missing $package"; done
+    for package in python3-picamera2 libedgetpu1-std; do  # where their repositories are configured
+        installed "$package" || ! available "$package" || missing="$missing $package"
+    done
+    if [ -z "$missing" ]; then say "  all are there"; return; fi
+    say "  installing:$missing"
+    # shellcheck disable=SC2086 # a list of words
+    if ! apt update || ! apt install --yes --no-install-recommends $missing; then
+        die "apt could not install these packages (see above). Is the network up? Does another program install now? Then run this again."
+    fi
+    [ "$DRY" ] || { mkdir -p "$OPT"; echo "$missing" | tr ' ' '\n' >>"$ADDED"; }
+}
+
+# shellcheck disable=SC2016 # dpkg's own placeholder
+installed() { [ "$(inside_quiet dpkg-query -W -f '${db:Status-Status}' "$1")" = installed ]; }
+available() { inside_quiet apt-cache show "$1" >/dev/null; }
+apt() { inside env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@" >/dev/null; }
+
+# ── the program ──────────────────────────────────────────────────────────────────────────────────
+
+stage() {
+    step "The program, release $RELEASE"
+    target=$OPT/releases/$RELEASE
+    if [ -f "$target/.complete" ]; then say "  is there"; return; fi
+    [ -z "$DRY" ] || { say "  would make $target"; return; }
+    rm -rf "$target"
+    mkdir -p "$target/share/mien"
+    cp -R "$CONFIG" "$HERE/docs" "$HERE/install.sh" "$HERE/LICENSE" "$HERE/NOTICE" "$target/share/mien/"
+    where=${target#"$ROOT"}
+    # Debian's own picamera2 and systemd modules are seen from inside.
+    inside python3 -m venv --system-site-packages "$where" || die "the virtual environment could not be made"
+    source=$HERE
+    if [ "$ROOT" ]; then
+        source=/tmp/mien-source
+        rm -rf "$ROOT$source"
+        cp -R "$HERE" "$ROOT$source"
+    fi
+    if [ -d "$HERE/wheelhouse" ]; then
+        set -- --no-index --find-links "$source/wheelhouse" 'mien[web]'
+    else
+        say "  fetching what it needs from Python's registry: a few minutes on a Raspberry Pi"
+        set -- --prefer-binary "$source""[web]"
+    fi
+    inside "$where/bin/python" -m pip --disable-pip-version-check --no-cache-dir install --quiet --root-user-action ignore "$@" ||
+        die "the program's packages could not be installed (see above). Is the network up, is the disk full? Then run this again."
+    [ -z "$ROOT" ] || rm -rf "$ROOT$source"
+    # The .pyc files are made now: the services may not write here.
+    inside "$where/bin/python" -m compileall -q "$where/lib" >/dev/null || true
+    inside "$where/bin/python" -m mien --version >/dev/null || die "the program does not start (see above); tell the maintainers"
+    sync
+    touch "$target/.complete"
+    sync
+}
+
+models() {
+    step "The face model"
+    dir=$STATE/models
+    if [ -d "$HERE/models/blazeface" ]; then
+        run mkdir -p "$dir"
+        run cp -R "$HERE/models/blazeface" "$dir/"
+    else
+        inside env STATE_DIRECTORY=/var/lib/mien "/opt/mien/releases/$RELEASE/bin/python" -m mien models fetch ||
+            warn "the face model could not be fetched; later: sudo mien models fetch"
+    fi
+    inside chown -R mien:mien /var/lib/mien
+}
+
+# ── files of the system ──────────────────────────────────────────────────────────────────────────
+
+# Where each file of firmware_config goes.
+FILES='systemd/mien.service /usr/local/lib/systemd/system/mien.service
+systemd/mien-web.service /usr/local/lib/systemd/system/mien-web.service
+systemd/mien-web.socket /usr/local/lib/systemd/system/mien-web.socket
+systemd/mien-certificates.service /usr/local/lib/systemd/system/mien-certificates.service
+systemd/mien-certificates.timer /usr/local/lib/systemd/system/mien-certificates.timer
+systemd/mien-firewall.service /usr/local/lib/systemd/system/mien-firewall.service
+sysusers/mien.conf /usr/local/lib/sysusers.d/mien.conf
+nginx/mien.conf /etc/nginx/conf.d/mien.conf
+mosquitto/mien.conf /etc/mosquitto/conf.d/mien.conf
+mosquitto/mien.acl /etc/mosquitto/mien.acl
+nftables/firewall.nft /etc/mien/firewall.nft
+avahi/mien.service /etc/avahi/services/mien.service
+journald/mien.conf /etc/systemd/journald.conf.d/mien.conf
+watchdog/mien.conf /etc/systemd/system.conf.d/mien.conf
+udev/60-mien.rules /etc/udev/rules.d/60-mien.rules
+mien /usr/local/bin/mien'
+
+lay() {
+    step "Files of the system"
+    new=$MANIFEST.new
+    [ "$DRY" ] || { mkdir -p "$OPT"; : >"$new"; }
+    printf '%s\n' "$FILES" | while read -r from to; do
+        [ "$FIREWALL" ] || case $to in */firewall.nft | */mien-firewall.service) continue ;; esac
+        place "$CONFIG/$from" "$to"
+    done
+    [ "$DRY" ] || mv "$new" "$MANIFEST"
+    boot
+    default_site
+}
+
+# Put a file in its place, unless somebody changed ours there: then ours lies beside it.
+place() {
+    from=$1 to=$2 dest=$ROOT$2
+    sum=$(sha256sum <"$from" | cut -d' ' -f1)
+    mode=644
+    case $to in */bin/*) mode=755 ;; esac
+    if [ -f "$dest" ]; then
+        there=$(sha256sum <"$dest" | cut -d' ' -f1)
+        if [ "$there" != "$sum" ] && ! grep -qs "^$there $to\$" "$MANIFEST"; then
+            warn "$to was changed by hand and stays; what this release would have there is $to.mien-new"
+            [ "$DRY" ] || { install -m "$mode" "$from" "$dest.mien-new"; echo "$sum $to.mien-new" >>"$new"; echo "edited $to" >>"$new"; }
+            return
+        fi
+        [ "$there" != "$sum" ] || { [ "$DRY" ] || echo "$sum $to" >>"$new"; return; }
+    fi
+    run install -D -m "$mode" "$from" "$dest"
+    [ "$DRY" ] || echo "$sum $to" >>"$new"
+}
+
+boot() {
+    file=$ROOT/boot/firmware/config.txt
+    [ -f "$file" ] || return 0
+    [ -z "$DRY" ] || { say "  would write our lines into /boot/firmware/config.txt"; return 0; }
+    { sed '/^# mien begin/,/^# mien end/d' "$file"; echo "# mien begin (by install.sh; changes between the marks are lost)"; echo "[all]"
+        cat "$CONFIG/boot/config.txt"; echo "# mien end"; } >"$file.mien"
+    if cmp -s "$file" "$file.mien"; then rm "$file.mien"; else mv "$file.mien" "$file"; say "  /boot/firmware/config.txt: counts at the next start"; fi
+}
+
+# Debian's welcome page listens where ours does.
+default_site() {
+    site=$ROOT/etc/nginx/sites-enabled/default
+    [ -L "$site" ] || return 0
+    run rm "$site"
+    [ "$DRY" ] || touch "$OPT/nginx-default"
+}
+
+# ── what is this box's own ───────────────────────────────────────────────────────────────────────
+
+own() {
+    step "User, keys, passwords and certificate of this box"
+    inside systemd-sysusers /usr/local/lib/sysusers.d/mien.conf
+    [ -z "$DRY" ] || { say "  would make what is missing under /etc/mien and /var/lib/mien"; return; }
+    mkdir -p "$ETC" "$STATE"
+    chmod 755 "$ETC"
+    chmod 750 "$STATE"
+    if [ ! -s "$ETC/store-key" ]; then
+        # A key of a box that ran without this script is taken over.
+        if [ -s "$STATE/store.key" ]; then mv "$STATE/store.key" "$ETC/store-key"; else secret 32 >"$ETC/store-key"; fi
+    fi
+    chmod 400 "$ETC/store-key"
+    for user in mien home; do
+        file=$ETC/mqtt-$user
+        [ -s "$file" ] && [ -s "$ROOT/etc/mosquitto/mien.passwd" ] && grep -qs "^$user:" "$ROOT/etc/mosquitto/mien.passwd" && continue
+        secret 18 >"$file"
+        touch "$ROOT/etc/mosquitto/mien.passwd"
+        inside mosquitto_passwd -b /etc/mosquitto/mien.passwd "$user" "$(cat "$file")"
+    done
+    chmod 640 "$ROOT/etc/mosquitto/mien.passwd"
+    inside chown root:mosquitto /etc/mosquitto/mien.passwd
+    chmod 600 "$ETC/mqtt-home"
+    chmod 640 "$ETC/mqtt-mien"
+    inside chown root:mien /etc/mien/mqtt-mien
+    if [ ! -f "$ETC/mien.toml" ]; then
+        install -m 644 "$CONFIG/mien.toml" "$ETC/mien.toml"
+    else
+        new_keys
+    fi
+    inside chown -R mien:mien /var/lib/mien
+    inside "/opt/mien/releases/$RELEASE/share/mien/firmware_config/certificates.sh"
+}
+
+secret() { head -c "$1" /dev/urandom | od -An -v -tx1 | tr -d ' \n'; echo; }
+
+# Keys that the release before did not know, for the reader of mien.toml.
+new_keys() {
+    former=$(readlink "$OPT/current" 2>/dev/null || true)
+    [ -n "$former" ] && [ -f "$OPT/$former/share/mien/docs/configuration.md" ] || return 0
+    for file in "$OPT/$former" "$OPT/releases/$RELEASE"; do
+        awk '/^## \[/ {s = $2} /^\| `/ {split($0, a, "`"); print s, a[2]}' "$file/share/mien/docs/configuration.md" | sort >"$OPT/keys.$(basename "$file")"
+    done
+    added=$(comm -13 "$OPT/keys.$(basename "$former")" "$OPT/keys.$RELEASE")
+    rm -f "$OPT"/keys.*
+    [ -z "$added" ] || say "  new keys that mien.toml may have (docs/configuration.md): $(echo "$added" | tr '\n' ',' | sed 's/,$//; s/,/, /g')"
+}
+
+# ── switching over ───────────────────────────────────────────────────────────────────────────────
+
+flip() {
+    step "Release $RELEASE becomes the one that runs"
+    [ -z "$DRY" ] || { say "  would lead /opt/mien/current to releases/$RELEASE"; return; }
+    now=$(readlink "$OPT/current" 2>/dev/null || true)
+    if [ "$now" = "releases/$RELEASE" ]; then say "  it is"; return; fi
+    [ -z "$now" ] || { ln -sfn "$now" "$OPT/.previous" && mv -T "$OPT/.previous" "$OPT/previous"; }
+    ln -sfn "releases/$RELEASE" "$OPT/.current"
+    mv -T "$OPT/.current" "$OPT/current"
+    sync
+    inside "/opt/mien/current/bin/python" -m mien check /etc/mien/mien.toml || die "/etc/mien/mien.toml cannot be used (see above); mend it and run this again"
+}
+
+UNITS="mien-certificates.timer mien-certificates.service mosquitto.service nginx.service avahi-daemon.service mien-web.socket mien.service mien-web.service"
+
+start() {
+    step "Starting"
+    units=$UNITS
+    [ -z "$FIREWALL" ] || units="mien-firewall.service $units"
+    if [ -z "$DRY" ] && ! alive; then
+        # shellcheck disable=SC2086 # a list of words
+        if [ "$ROOT" ]; then systemctl --root "$ROOT" enable --quiet $units; else systemctl enable --quiet $units; fi
+        say "  they start with the system"
+        return
+    fi
+    run systemctl daemon-reload
+    run udevadm control --reload 2>/dev/null || true
+    # shellcheck disable=SC2086 # a list of words
+    run systemctl enable --quiet $units
+    run systemctl restart systemd-journald || true
+    [ -z "$FIREWALL" ] || run systemctl restart mien-firewall || warn "the firewall does not start here; see: systemctl status mien-firewall"
+    run systemctl restart mosquitto || warn "the broker does not start; see: journalctl -u mosquitto"
+    run systemctl restart nginx || warn "nginx does not start; does another program use port 80 or 443? See: journalctl -u nginx"
+    run systemctl restart avahi-daemon || warn "the box has no name in the network (avahi); its address works"
+    run systemctl start mien-certificates.timer mien-web.socket
+    run systemctl restart mien mien-web || die "Mien does not start; see: journalctl -u mien -u mien-web -n 50"
+}
+
+tell() {
+    step "Done"
+    [ -z "$DRY" ] || return 0
+    name=$(cat "$ROOT/etc/hostname" 2>/dev/null || hostname)
+    say ""
+    say "  The page:        https://$name.local/"
+    for address in $(hostname -I 2>/dev/null); do case $address in *:*) ;; *) say "                   https://$address/" ;; esac; done
+    if alive && have qrencode; then
+        first=$(hostname -I 2>/dev/null | awk '{print $1}')
+        qrencode -t UTF8 -m 2 "https://${first:-$name.local}/" || true
+    fi
+    code=$(wait_for_code)
+    [ -z "$code" ] || say "  The code for the first visit: $code"
+    if [ -f "$ETC/tls/ca.crt" ]; then
+        say "  A tablet warns at first, because it does not know this box. Its authority has the fingerprint"
+        say "  $(openssl x509 -in "$ETC/tls/ca.crt" -noout -fingerprint -sha256 | cut -d= -f2)"
+        say "  and https://$name.local/trust shows how to trust it."
+    fi
+    say "  Home Assistant:  broker $name.local, port 8883 with TLS, user home, password in /etc/mien/mqtt-home"
+    say "  Is all well?     sudo mien doctor"
+}
+
+wait_for_code() {
+    alive || return 0
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        [ -s "$STATE/first-run-code" ] && { cat "$STATE/first-run-code"; return; }
+        sleep 1
+    done
+}
+
+# ── taking it away ───────────────────────────────────────────────────────────────────────────────
+
+uninstall() {
+    [ "$(id -u)" = 0 ] || [ "$DRY" ] || die "it needs the administrator's rights: sudo ./install.sh --uninstall"
+    [ -d "$OPT" ] || die "Mien is not installed: there is no $OPT"
+    ask "Take Mien away${PURGE:+ with everything it recorded, for good}?"
+    STEPS=3
+    step "Stopping"
+    if alive; then
+        run /usr/local/bin/mien mqtt clear 2>/dev/null || true
+        # shellcheck disable=SC2086 # a list of words
+        run systemctl disable --quiet --now mien-firewall mien-certificates.timer mien-web.socket mien-web mien 2>/dev/null || true
+    fi
+    step "Removing files"
+    if [ -f "$MANIFEST" ]; then
+        while read -r sum path; do
+            [ "$sum" != edited ] || continue
+            there=$(sha256sum <"$ROOT$path" 2>/dev/null | cut -d' ' -f1) || continue
+            if [ "$there" = "$sum" ] || [ "$PURGE" ]; then run rm -f "$ROOT$path"; else warn "$path was changed by hand and stays"; fi
+        done <"$MANIFEST"
+    fi
+    if [ -f "$OPT/nginx-default" ] && [ -f "$ROOT/etc/nginx/sites-available/default" ]; then
+        run ln -sf /etc/nginx/sites-available/default "$ROOT/etc/nginx/sites-enabled/default"
+    fi
+    [ ! -f "$ROOT/boot/firmware/config.txt" ] || run sed -i '/^# mien begin/,/^# mien end/d' "$ROOT/boot/firmware/config.txt"
+    run rm -f "$ROOT/etc/mosquitto/certs/mien.crt" "$ROOT/etc/mosquitto/certs/mien.key"
+    added=$(sort -u "$ADDED" 2>/dev/null | tr '\n' ' ')
+    run rm -rf "$OPT" "$ROOT/run/mien" "$ROOT/run/mien-web.sock"
+    for folder in /usr/local/lib/systemd/system /usr/local/lib/systemd /usr/local/lib/sysusers.d /etc/systemd/journald.conf.d /etc/systemd/system.conf.d; do
+        [ ! -d "$ROOT$folder" ] || run rmdir --ignore-fail-on-non-empty "$ROOT$folder"
+    done
+    if [ "$PURGE" ]; then
+        run rm -rf "$ETC" "$STATE" "$ROOT/etc/mosquitto/mien.passwd"
+        inside userdel mien 2>/dev/null || true
+        # shellcheck disable=SC2086 # a list of words
+        [ -z "$added" ] || apt purge --yes --auto-remove $added || warn "these packages stay: $added"
+    fi
+    if alive; then
+        run systemctl daemon-reload
+        for unit in mosquitto nginx avahi-daemon systemd-journald; do run systemctl try-restart "$unit" 2>/dev/null || true; done
+    fi
+    step "Done"
+    [ "$PURGE" ] || say "  /etc/mien and /var/lib/mien stay, with all that was recorded; --uninstall --purge takes them too"
+}
+
+# ── in order ─────────────────────────────────────────────────────────────────────────────────────
+
+if [ "$ONLY" = uninstall ]; then uninstall; exit; fi
+
+RELEASE=$(release)
+[ -n "$RELEASE" ] || die "this folder is no release of Mien: there is neither daemon/mien nor a file \`release\` beside install.sh"
+if [ -z "$DRY" ] && [ "$(id -u)" = 0 ]; then
+    mkdir -p "$ROOT/run/lock"
+    exec 9>"$ROOT/run/lock/mien-install"
+    flock -n 9 || die "another installation or update is running; wait for it"
+fi
+case $ONLY in
+stage) STEPS=1; stage; exit ;;
+lay) STEPS=1; lay; exit ;;
+esac
+preflight
+ask "Install Mien $RELEASE here?"
+packages
+stage
+lay
+own
+models
+flip
+start
+tell
