@@ -1,78 +1,102 @@
-"""A store with a home log in it, written minute by minute: for tests of what reads it."""
+"""A home log as it would have come about: quarters of an hour that the box saw, and check-ins."""
 
-from datetime import datetime
-from pathlib import Path
+import random
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from mien.clock import ManualClock
-from mien.config import Store as StoreConfig
-from mien.events import Expression
-from mien.store import SecondReading, Store
-from people import People
+from mien import checkins
+from mien.events import EXPRESSIONS, Expression
+from mien.quarters import QUARTER_MS
+
+BERLIN = ZoneInfo("Europe/Berlin")
+_VALENCE = dict(zip(EXPRESSIONS, (-500, -600, -600, 800, -600, 200, 0), strict=True))
+_DONE = ("work", "reading", "walk", "friends", "gardening", "music")
 
 
-class HomeLog:
-    """A box at home whose resident `a` consents; `people` writes as the page does."""
-
-    def __init__(self, folder: Path, utc: datetime | None = None) -> None:
-        self.clock = ManualClock(utc.timestamp() if utc else 1_800_000_000.0)
-        self.clock.now = 600.0
-        self.clock.offset -= 600.0
-        self.store = Store.open(folder, self.clock, StoreConfig(min_free_mb=1))
-        self.people = People(folder, self.clock)
-        self.people.put("setting", "home")
-
-    def close(self) -> None:
-        self.people.close()
-        self.store.close()
-
-    def read(self, work: Any, *values: Any) -> Any:
-        """What a function of the connection finds."""
-        return self.store.read(lambda db: work(db, *values))
-
-    def see(
-        self,
-        utc: datetime | float,
-        seconds: int = 60,
-        look: Expression | None = "happiness",
-        *,
-        people: int = 1,
-        valence: float = 0.5,
-        step: int = 1,
-    ) -> None:
-        """Readings from this time on, one every `step` seconds; the clock goes on to their end."""
-        start = utc.timestamp() if isinstance(utc, datetime) else utc
-        self.clock.now = start - self.clock.offset
-        self.store.add(
-            [
-                SecondReading(
-                    stamp=self.clock.stamp(self.clock.now + second),
-                    people=people,
-                    expression=look if people == 1 else None,
-                    reason="several people in the seat" if people > 1 else None,
-                    confidence=0.5,
-                    valence=valence if look and people == 1 else None,
-                    facing=people == 1,
-                )
-                for second in range(0, seconds, step)
-            ]
-        )
-        self.clock.advance(seconds)
-
-    def roll(self) -> None:
-        while self.store.roll():
-            pass
-
-    def reboot(self, utc: datetime | None = None, *, clock_ok: bool = True) -> None:
-        """Another boot; its UTC is right unless `clock_ok` is false."""
-        before = self.clock.stamp()
-        self.clock.boot_id += "x"
-        self.clock.now = 0.0
-        self.clock.offset = utc.timestamp() if utc else before.utc
-        self.clock.clock_ok = clock_ok
+def utc_ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
 
 
-def at(zone: ZoneInfo, text: str) -> datetime:
-    """A local time, such as `2026-10-25 02:30`."""
-    return datetime.fromisoformat(text).replace(tzinfo=zone)
+def quarter(
+    db: Any,
+    moment: datetime,
+    looks: dict[Expression, int],
+    *,
+    seconds: int = 900,
+    seen: int | None = None,
+    facing: int | None = None,
+    several: int = 0,
+) -> None:
+    """A rolled-up quarter that began at this moment; everything after it is not rolled up yet."""
+    number, read = utc_ms(moment) // QUARTER_MS, sum(looks.values())
+    seen = read + several if seen is None else seen
+    db.execute(
+        f"INSERT OR REPLACE INTO quarters VALUES ({', '.join('?' * 15)})",
+        (number, seconds, seen, read if facing is None else facing, read, several,
+         *(looks.get(name, 0) for name in EXPRESSIONS),
+         sum(_VALENCE[name] * count for name, count in looks.items()), 0),
+    )  # fmt: skip
+    db.execute("UPDATE rolled SET quarter = max(quarter, ?)", (number + 1,))
+
+
+def said(
+    db: Any, client: str, moment: datetime, mood: int | None, *emotions: str, **more: Any
+) -> str:
+    """A check-in; its id."""
+    made = checkins.made(
+        client, moment, mood=mood, emotions=emotions or None,
+        activities=more.get("activities", ()), note=more.get("note", ""),
+        source="page", made_utc=utc_ms(moment),
+    )  # fmt: skip
+    checkins.save(db, made)
+    return made.id
+
+
+def plausible(
+    db: Any, client: str, first: date, last: date, zone: ZoneInfo = BERLIN, seed: int = 1
+) -> None:
+    """Mornings and evenings at a desk, with days away, guests, and a mood that comes and goes."""
+    chance = random.Random(seed)
+    mood = 3.4
+    for n in range((last - first).days + 1):
+        day = first + timedelta(n)
+        mood = min(5.0, max(1.0, mood + chance.gauss(0, 0.5) + (3.4 - mood) * 0.2))
+        if chance.random() < 0.08:
+            continue  # away from home
+        for hour in range(7, 23):
+            for minute in (0, 15, 30, 45):
+                at = datetime.combine(day, time(hour, minute), zone)
+                _quarter(db, chance, at, mood, 0.85 if hour < 9 or hour > 17 else 0.35)
+        for hour in (8, 13, 21):
+            if chance.random() < 0.55:
+                _checkin(db, chance, client, datetime.combine(day, time(hour, 12), zone), mood)
+
+
+def _quarter(db: Any, chance: random.Random, at: datetime, mood: float, there: float) -> None:
+    if chance.random() > there:
+        quarter(db, at, {})
+        return
+    seen = chance.randrange(200, 900)
+    if chance.random() < 0.05:
+        quarter(db, at, {}, seen=seen, facing=0, several=seen)
+        return
+    read = round(seen * chance.uniform(0.4, 0.9))
+    weights = [0.05, 0.03, 0.05, 0.12 * mood, 0.4 / mood, 0.06, 0.9]
+    whole, looks = sum(weights) * chance.uniform(0.95, 1.05), {}
+    for name, weight in zip(EXPRESSIONS[:-1], weights, strict=False):
+        looks[name] = int(read * weight / whole * chance.uniform(0.5, 1.5))
+    looks["neutral"] = max(0, read - sum(looks.values()))
+    facing = min(seen, sum(looks.values()) + chance.randrange(0, 90))
+    quarter(db, at, looks, seen=max(seen, sum(looks.values())), facing=facing)
+
+
+def _checkin(db: Any, chance: random.Random, client: str, at: datetime, mood: float) -> None:
+    step = min(5, max(1, round(mood + chance.gauss(0, 0.6))))
+    felt = chance.sample(("joy", "satisfaction", "hope", "love"), 2) if step > 2 else ["anxiety"]
+    if chance.random() < 0.3:
+        felt.append("sadness")
+    said(
+        db, client, at, step, *felt, activities=chance.sample(_DONE, chance.randrange(0, 3)),
+        note="A long walk along the river, then tea." if chance.random() < 0.2 else "",
+    )  # fmt: skip

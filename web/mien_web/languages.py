@@ -22,7 +22,7 @@ def speak(app: Flask) -> None:
     Babel(app, locale_selector=language)
     app.jinja_env.globals["language"] = language
     app.jinja_env.globals["percent"] = percent
-    app.jinja_env.filters.update(day=day, moment=moment, percent=percent)
+    app.jinja_env.filters.update(day=day, moment=moment, hour_minute=hour_minute, percent=percent)
 
 
 def language() -> str:
@@ -42,6 +42,11 @@ def day(utc_ms: int) -> str:
 def moment(utc_ms: int) -> str:
     """The same with the time of day: `20 Nov 2026, 09:30`."""
     return format_datetime(_local(utc_ms), _MOMENT[locale()], locale=locale())
+
+
+def hour_minute(utc_ms: int) -> str:
+    """The time of day alone: `09:30`."""
+    return f"{_local(utc_ms):%H:%M}"
 
 
 def percent(share: float | None, digits: int = 0) -> str:

@@ -1,68 +1,256 @@
-"""(being built)"""
+"""The log of a home by day, week, month and year: what the person said, and what was seen."""
 
 from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import Blueprint, abort, g, redirect, render_template, request, url_for
+from flask_babel import gettext
+from msgspec import Struct
 from werkzeug.wrappers import Response as Answer
 
-from mien import zone
-from mien_web import desk, door, person
+from mien import checkins, emotions, moodlog, zone
+from mien.checkins import Checkin, Daily
+from mien.clients import Client
+from mien.moodlog import Seen, Undated
+from mien_web import almanac, desk, door, languages, log_state, mood_words, person, pixels, seen
+from mien_web.almanac import ENDPOINTS, Kind, Span
 
 page = Blueprint("log", __name__)
 door.needs(page, "home")
 
 
+class Book(Struct, frozen=True):
+    """Whose log is open. `since_ms`: from when on the box's log is this person's, None where it is
+    another's or nobody's."""
+
+    person: Client
+    zone: ZoneInfo
+    since_ms: int | None
+    now_ms: int
+    today: date
+
+
+class Day(Struct, frozen=True):
+    """A day of a week or a month: None where nothing was said, or the camera was off."""
+
+    date: date
+    said: Daily | None
+    seen: Seen | None
+    ahead: bool
+
+    @property
+    def mood(self) -> int | None:
+        return pixels.step(self.said)
+
+
+def book() -> Book:
+    """Of the person whose log is open, looked up once a request."""
+    if "book" not in g:
+        who, where, now = person.current(), languages.zone(), round(desk.now().utc * 1000)
+        since = desk.read(lambda db: moodlog.since(db, who.id))
+        g.book = Book(who, where, since, now, zone.local(now, where).date())
+    opened: Book = g.book
+    return opened
+
+
+# ── the pages ────────────────────────────────────────────────────────────────────────────────────
+
+
 @page.get("/log")
 def today() -> str:
-    return _shown("day")
+    return _day(almanac.around("day", book().today))
 
 
-@page.get("/log/day/<date>")
-def day(date: str) -> str:
-    return _shown("day")
+@page.get("/log/day/<day>")
+def day(day: str) -> str:
+    return _day(_span("day", day))
 
 
 @page.get("/log/week")
 def this_week() -> Answer:
-    return redirect(url_for("log.week", date=_today().isoformat()))
+    return _to(almanac.around("week", book().today))
 
 
-@page.get("/log/week/<date>")
-def week(date: str) -> str:
-    return _shown("week")
+@page.get("/log/week/<day>")
+def week(day: str) -> str:
+    return _days(_span("week", day))
 
 
 @page.get("/log/month")
 def this_month() -> Answer:
-    return redirect(url_for("log.month", month=f"{_today():%Y-%m}"))
+    return _to(almanac.around("month", book().today))
 
 
 @page.get("/log/month/<month>")
 def month(month: str) -> str:
-    return _shown("month")
+    return _days(_span("month", month))
 
 
 @page.get("/log/year")
 def this_year() -> Answer:
-    return redirect(url_for("log.year", year=_today().year))
+    return _to(almanac.around("year", book().today))
 
 
-@page.get("/log/year/<int:year>")
-def year(year: int) -> str:
-    return _shown("year")
+@page.get("/log/year/<year>")
+def year(year: str) -> str:
+    span, opened = _span("year", year), book()
+    said, watched = _found(span)
+    asked = request.args.get("show", "")
+    show = asked if asked in pixels.SHOWN else "said" if said or not watched else "look"
+    return _page(
+        "year",
+        span,
+        watched,
+        said=pixels.sentences(said),
+        show=show,
+        shown=pixels.shown(),
+        months=pixels.months(span, opened.today, said, watched, show),
+        rows=pixels.rows(span, opened.today, said, watched),
+        names=almanac.month_names(),
+        narrow=almanac.month_names("narrow"),
+    )
 
 
-@page.get("/log/settings")
-def settings() -> str:
-    return _shown("settings")
+@page.get("/log/jump")
+def jump() -> Answer:
+    """To the page of a date that was chosen; which kind of page says `to`."""
+    kind = next((kind for kind in ENDPOINTS if kind == request.args.get("to")), "day")
+    said = request.args.get("date", "")
+    return _to(_span(kind, said) if said else almanac.around(kind, book().today))
 
 
-def _today() -> date:
-    return zone.local(round(desk.now().utc * 1000), desk.read(zone.of_box)).date()
+# ── what they have in common ─────────────────────────────────────────────────────────────────────
 
 
-def _shown(tab: str) -> str:
-    return render_template("log/day.html", tab=tab)
+def _day(span: Span) -> str:
+    opened = book()
+
+    def work(db: Any) -> tuple[list[Checkin], list[moodlog.Hour]]:
+        since = opened.since_ms
+        return (
+            checkins.of_days(db, opened.person.id, span.first, span.last),
+            [] if since is None else moodlog.hours(db, span.first, opened.zone, since),
+        )
+
+    said, hours = desk.read(work)
+    start, end = zone.bounds(span.first, span.last, opened.zone)
+    whole = seen.total(hour.seen for hour in hours)
+    return _page(
+        "day",
+        span,
+        {span.first: whole} if whole.seconds else {},
+        said=said,
+        columns=seen.columns(hours, opened.now_ms),
+        hours=hours,
+        back=_clocks(hours),
+        marks=[
+            (round(100 * (one.utc - start) / (end - start), 2), one)
+            for one in said
+            if one.utc is not None and start <= one.utc < end
+        ],
+    )
+
+
+def _days(span: Span) -> str:
+    """A week or a month."""
+    said, watched = _found(span)
+    days = [Day(day, said.get(day), watched.get(day), day > book().today) for day in span.days]
+    fullest = max((found.seen for found in watched.values()), default=0)
+    return _page(span.kind, span, watched, said=pixels.sentences(said), days=days, fullest=fullest)
+
+
+def _found(span: Span) -> tuple[dict[date, Daily], dict[date, Seen]]:
+    """What was said and what was seen on the days of a span."""
+    opened = book()
+
+    def work(db: Any) -> tuple[dict[date, Daily], dict[date, Seen]]:
+        said = checkins.daily(db, opened.person.id, span.first, span.last)
+        if opened.since_ms is None:
+            return said, {}
+        return said, moodlog.days(db, span.first, span.last, opened.zone, opened.since_ms)
+
+    return desk.read(work)
+
+
+def _page(name: str, span: Span, watched: dict[date, Seen], **more: Any) -> str:
+    opened = book()
+    whole = seen.total(watched.values())
+    scale: seen.Scale = "month" if span.kind == "year" else span.kind
+    later = span.after
+    return render_template(
+        f"log/{name}.html",
+        tab=name,
+        span=span,
+        earlier=span.before,
+        later=later if later and later.first <= opened.today else None,
+        current=span.first <= opened.today <= span.last,
+        link=link,
+        book=opened,
+        whole=whole,
+        scale=scale,
+        whose=log_state.whose(opened.person) if opened.since_ms is None else None,
+        undated=_undated(span),
+        state=log_state.state(opened.person) if not whole.seen else None,
+        watched_days=sum(found.seen > 0 for found in watched.values()),
+        almanac=almanac,
+        figures=seen,
+        mood_words=mood_words,
+        POSITIVE=emotions.POSITIVE,
+        **more,
+    )
+
+
+def _undated(span: Span) -> list[Undated]:
+    """What was seen without knowing the time, where it may have been within the span."""
+    opened = book()
+    since = opened.since_ms
+    if since is None:
+        return []
+    start, end = zone.bounds(span.first, span.last, opened.zone)
+    return [
+        one
+        for one in desk.read(lambda db: moodlog.undated(db, since))
+        if (one.after_ms is None or one.after_ms < end)
+        and (one.before_ms if one.before_ms is not None else opened.now_ms) >= start
+    ]
+
+
+def _clocks(hours: list[moodlog.Hour]) -> str:
+    """What the day's length says of the clocks: they were put back or forward, or neither."""
+    again = next((hour.hour for hour in hours if hour.again), None)
+    if again is not None:
+        return gettext(
+            "The clocks were put back on this day: %(hour)s:00 to %(next)s:00 comes twice.",
+            hour=again, next=again + 1,
+        )  # fmt: skip
+    if sum(hour.length_ms for hour in hours) < 24 * 3_600_000 and hours:
+        return gettext("The clocks were put forward on this day: it is shorter.")
+    return ""
+
+
+def link(span: Span) -> str:
+    """The address of a span's page."""
+    endpoint, name = ENDPOINTS[span.kind]
+    return url_for(endpoint, **{name: span.value})
+
+
+def _to(span: Span) -> Answer:
+    return redirect(link(span))
+
+
+def _span(kind: Kind, said: str) -> Span:
+    """Of an address; one that names no date ends the request with a sentence."""
+    found = almanac.parsed(said)
+    if found is None:
+        abort(
+            404,
+            gettext(
+                "There is no such date. Write it like %(date)s, from %(first)s to %(last)s.",
+                date=book().today.isoformat(), first=almanac.EARLIEST, last=almanac.LATEST,
+            ),
+        )  # fmt: skip
+    return almanac.around(kind, found)
 
 
 @page.app_context_processor

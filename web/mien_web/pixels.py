@@ -1,0 +1,145 @@
+"""The year in pixels: a small field for each day, for what was said, how the face looked or how
+long it was seen; and the same in a table."""
+
+from datetime import date
+from typing import Literal
+
+from flask import url_for
+from flask_babel import format_decimal, gettext, ngettext
+from msgspec import Struct
+
+from mien.checkins import Daily
+from mien.moodlog import Seen
+from mien_web import almanac, labels, mood_words, seen
+from mien_web.almanac import Span
+
+Shown = Literal["said", "look", "top", "seen"]
+SHOWN: tuple[Shown, ...] = ("said", "look", "top", "seen")
+
+
+class Pixel(Struct, frozen=True, gc=False):
+    """`mark`: the attributes that colour it; `title` tells it in words. A day to come has no
+    `url`."""
+
+    url: str
+    mark: str
+    title: str
+
+
+class Row(Struct, frozen=True, gc=False):
+    """A day in the table."""
+
+    name: str
+    url: str
+    mood: str
+    look: str
+    seen: str
+
+
+def shown() -> list[tuple[Shown, str]]:
+    """What the pixels can show, the person's own word first."""
+    return [
+        ("said", gettext("What you said")),
+        ("look", gettext("How your face looked")),
+        ("top", gettext("Most frequent look")),
+        ("seen", gettext("Time seen")),
+    ]
+
+
+def step(said: Daily | None) -> int | None:
+    """The mean of a day's moods as one of the five steps."""
+    return None if said is None or said.mood is None else int(said.mood + 0.5)
+
+
+def months(
+    span: Span, today: date, said: dict[date, Daily], watched: dict[date, Seen], show: str
+) -> list[list[Pixel]]:
+    """The twelve months of a year, each with its days."""
+    address = url_for("log.day", day="*")
+    found: list[list[Pixel]] = [[] for _ in range(12)]
+    for day in span.days:
+        url = address.replace("*", day.isoformat()) if day <= today else ""
+        if show == "said":
+            mark, words = _said(said.get(day))
+        else:
+            mark, words = _seen(watched.get(day), show)
+        title = f"{almanac.short(day)}: {words}" if url else ""
+        found[day.month - 1].append(Pixel(url, mark, title))
+    return found
+
+
+def rows(span: Span, today: date, said: dict[date, Daily], watched: dict[date, Seen]) -> list[Row]:
+    """Every day of which there is something to tell."""
+    address = url_for("log.day", day="*")
+    return [
+        Row(
+            name=almanac.short(day),
+            url=address.replace("*", day.isoformat()),
+            mood=_said(said.get(day))[1] if day in said else "–",
+            look=seen.top(watched[day], "day") if day in watched else gettext("not watched"),
+            seen=seen.duration(watched[day].seen) if day in watched else "–",
+        )
+        for day in span.days
+        if day <= today and (day in said or day in watched)
+    ]
+
+
+def sentences(said: dict[date, Daily]) -> list[str]:
+    """What a person said over some days, in sentences."""
+    count = sum(daily.count for daily in said.values())
+    if not count:
+        return []
+    moods = [daily.mood for daily in said.values() if daily.mood is not None]
+    days = ngettext("%(num)s day", "%(num)s days", len(said))
+    found = [
+        ngettext(
+            "%(num)s check-in on %(days)s.", "%(num)s check-ins on %(days)s.", count, days=days
+        )
+    ]
+    if moods:
+        mean = sum(moods) / len(moods)
+        found.append(
+            gettext(
+                "On average you said %(word)s (%(mean)s of 5), over %(days)s with a mood.",
+                word=mood_words.mood(int(mean + 0.5)),
+                mean=format_decimal(mean, "0.0"),
+                days=ngettext("%(num)s day", "%(num)s days", len(moods)),
+            )
+        )
+    answered = sum(daily.answered for daily in said.values())
+    if answered:
+        found.append(
+            gettext(
+                "Of %(answered)s check-ins with emotions, %(positive)s named a positive one and "
+                "%(negative)s a negative one.",
+                answered=answered,
+                positive=sum(daily.positive for daily in said.values()),
+                negative=sum(daily.negative for daily in said.values()),
+            )
+        )
+    return found
+
+
+def _said(daily: Daily | None) -> tuple[str, str]:
+    if daily is None:
+        return "", gettext("nothing said")
+    mood = step(daily)
+    times = ngettext("%(num)s check-in", "%(num)s check-ins", daily.count)
+    if mood is None:
+        return ' class="noted"', gettext("%(times)s without a mood", times=times)
+    return f' data-mood="{mood}"', f"{mood_words.mood(mood)}, {times}"
+
+
+def _seen(found: Seen | None, show: str) -> tuple[str, str]:
+    if found is None or not found.seen:
+        return ' class="nobody"' if found else "", seen.top(found or seen.NOTHING, "day")
+    if show == "seen":
+        return f' data-amount="{seen.amount(found.seen)}"', seen.duration(found.seen)
+    read = gettext("read for %(time)s", time=seen.duration(found.read))
+    most, look = found.top, seen.step(found.valence)
+    if seen.thin(found, "day") or most is None or look is None:
+        return ' class="thin"', f"{gettext('too little to say')}, {read}"
+    if show == "top":
+        name, share = labels.NAMES[most], seen.percent(found.share(most))
+        return f' data-expression="{most}"', f"{name}, {share}, {read}"
+    return f' data-mood="{look}"', f"{seen.steps()[look]}, {read}"
