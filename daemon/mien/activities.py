@@ -88,7 +88,7 @@ def ids(db: Any, client: str, texts: Iterable[str], utc: int) -> list[str]:
     return found
 
 
-def named(text: str) -> str:
+def named(text: str, *, shorten: bool = False) -> str:
     """A text as an activity is called: on one line, no space too many.
 
     Raises:
@@ -98,6 +98,8 @@ def named(text: str) -> str:
     kept = unicodedata.normalize("NFC", " ".join(plain.split()))
     if not kept:
         raise CheckinError("An activity needs a name. Type one.")
+    if len(kept) > LONGEST and shorten:
+        return kept[: LONGEST - 1].rstrip() + "…"
     if len(kept) > LONGEST:
         raise CheckinError(
             f"An activity may have {LONGEST} characters, “{kept[:20]}…” has {len(kept)}. "

@@ -88,8 +88,10 @@ def made(
     source: str,
     made_utc: int,
     id: str | None = None,
+    whole: bool = False,
 ) -> Checkin:
     """A check-in of this local `moment`, which knows its zone, entered at `made_utc` (ms).
+    `whole`: taken over as it was written elsewhere, whatever its length.
 
     Raises:
         CheckinError: it says nothing, or something that cannot be; the sentence tells which.
@@ -98,8 +100,8 @@ def made(
     if mood is not None and mood not in MOODS:
         raise CheckinError(f"A mood is one of five steps, 1 to 5, not {mood}. Choose one.")
     felt = None if emotions is None else _emotions(emotions)
-    done = activity_texts(activities)
-    text = note_text(note)
+    done = _activities(activities, whole=whole)
+    text = _note(note, whole=whole)
     if mood is None and not felt and not done and not text:
         raise CheckinError(
             "This check-in says nothing yet. Choose a mood, an emotion or an activity, "
@@ -139,30 +141,25 @@ def _emotions(names: Iterable[str]) -> tuple[Emotion, ...]:
     return tuple(name for name in everyday.EMOTIONS if name in told)
 
 
-def activity_texts(texts: Iterable[str]) -> tuple[str, ...]:
-    """Activities as they are kept: each once, without regard to case, blank ones left out.
-
-    Raises:
-        CheckinError: one is too long, or there are too many.
-    """
+def _activities(texts: Iterable[str], *, whole: bool) -> tuple[str, ...]:
+    """Each once, without regard to case, and no blank ones."""
     found: dict[str, str] = {}
     for text in texts:
         if text.strip():
-            kept = named(text)
+            kept = named(text, shorten=whole)
             found.setdefault(kept.casefold(), kept)
-    if len(found) > MOST_ACTIVITIES:
+    if len(found) > MOST_ACTIVITIES and not whole:
         raise CheckinError(
             f"A check-in may have {MOST_ACTIVITIES} activities, not {len(found)}. Take some out."
         )
     return tuple(found.values())
 
 
-def note_text(note: str) -> str:
-    """A note as it is kept. Raises CheckinError where it is too long."""
+def _note(note: str, *, whole: bool) -> str:
     lines = note.replace("\r\n", "\n").replace("\r", "\n")
     text = "".join(c for c in lines if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
     text = text.strip()
-    if len(text) > LONGEST_NOTE:
+    if len(text) > LONGEST_NOTE and not whole:
         raise CheckinError(
             f"A note may have {LONGEST_NOTE} characters, this one has {len(text)}. Shorten it."
         )

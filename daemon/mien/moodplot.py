@@ -62,8 +62,8 @@ def svg(found: Analysis, name: str) -> str:
         f"Thin lines: 95 % intervals that count people, not reports. "
         f"Hatched: under {FEW} reports. Empty: none.</text>",
         f'<text class="soft" x="{_LEFT}" y="{height - 18}">'
-        "Day 1 is taken as Monday. This is what people say of themselves, in the form of Trampe, Quoidbach and "
-        "Taquet 2015.</text>",
+        "Day 1 is taken as Monday. This is what people say of themselves, in the form of Trampe, "
+        "Quoidbach and Taquet 2015.</text>",
         "</svg>",
     ]
     return "\n".join(parts) + "\n"

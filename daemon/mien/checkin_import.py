@@ -1,0 +1,260 @@
+"""Check-ins that a person brings along: from Daylio, or from a file of published reports.
+
+What a row says makes the id of its check-in, so the same file brought in twice adds nothing. Each
+import has a name of its own, which is the `source` of its check-ins, and can be taken back whole.
+"""
+
+import base64
+import hashlib
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from functools import lru_cache, partial
+from itertools import islice
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+
+from mien import activities, checkins, emotions
+from mien.checkins import Checkin, CheckinError
+from mien.daylio import MOODS, Diary
+from mien.moodcsv import Reports
+
+A_TIME = 5000
+"""Check-ins that are written in one transaction: others may wait for it, and do for 5 s."""
+_SORTED = 50 * A_TIME
+
+Kind = Literal["daylio", "csv"]
+Write = Callable[[Callable[[Any], Any]], Any]
+"""Does work in one transaction, as `Database.write`."""
+Progress = Callable[[int], None]
+"""Is told how many rows are done. What it raises ends the import, of which then nothing stays."""
+
+
+class Imported(Struct, frozen=True):
+    """What an import did: check-ins `added`, those that were there already, and rows that could
+    not be taken, with sentences about the first of them. `source` is its name."""
+
+    source: str
+    added: int
+    known: int
+    faulty: int
+    problems: list[str]
+
+
+class Import(Struct, frozen=True):
+    """An import as the list shows it: how many of its check-ins are there, made when (ms), and of
+    which days, where they know any."""
+
+    source: str
+    kind: str
+    count: int
+    made_utc: int
+    first: date | None
+    last: date | None
+
+
+def source(kind: Kind) -> str:
+    """A new import's name."""
+    return f"{kind}:{secrets.token_hex(6)}"
+
+
+def from_daylio(
+    write: Write,
+    client: str,
+    diary: Diary,
+    zone: ZoneInfo,
+    moods: Mapping[str, int | None],
+    made_utc: int,
+    progress: Progress = lambda done: None,
+) -> Imported:
+    """Bring in a diary, whose times are those of `zone`. `moods`: what the person says that a word
+    (in lower case) means, before what `daylio.MOODS` says; None: no mood.
+
+    Raises:
+        CheckinError: nobody said what a word means. CsvError, while reading.
+    """
+    name = source("daylio")
+    alike: Counter[bytes] = Counter()
+
+    def checkin_of(entry: Any) -> Checkin | None:
+        word = entry.mood.casefold()
+        if word and word not in moods and word not in MOODS:
+            raise CheckinError(f"What does the mood “{entry.mood}” mean? Choose one of five steps.")
+        said = (entry.moment.isoformat(), word, sorted(entry.activities), entry.note)
+        try:
+            return checkins.made(
+                client,
+                entry.moment.replace(tzinfo=zone),
+                mood=moods.get(word, MOODS.get(word)) if word else None,
+                emotions=None,
+                activities=entry.activities,
+                note=entry.note,
+                source=name,
+                made_utc=made_utc,
+                id=_id(alike, client, said),
+                whole=True,
+            )
+        except CheckinError as error:
+            diary.complain(entry.line, str(error))
+            return None
+
+    found = (one for entry in diary if (one := checkin_of(entry)))
+    added, known = _bring_in(write, client, name, found, progress)
+    return Imported(name, added, known, diary.faulty, diary.problems)
+
+
+def people(reports: Reports) -> Counter[str]:
+    """Whose reports a file holds, by its own ids, and how many of each."""
+    return Counter(row.id for row in reports)
+
+
+def from_reports(
+    write: Write,
+    client: str,
+    reports: Reports,
+    person: str | None,
+    made_utc: int,
+    progress: Progress = lambda done: None,
+) -> Imported:
+    """Bring in the reports of one person of a file, by its id there, or with None of all of them.
+    They know hour and weekday, and no date.
+
+    Raises:
+        CsvError: while reading.
+    """
+    name = source("csv")
+    alike: Counter[bytes] = Counter()
+    found = (
+        Checkin(
+            id=_id(alike, client, (row.id, row.hour, row.day, row.emotions)),
+            client=client,
+            utc=None,
+            day=None,
+            hour=row.hour,
+            weekday=row.day,
+            mood=None,
+            emotions=_felt(row.emotions),
+            activities=(),
+            note="",
+            source=name,
+            made_utc=made_utc,
+        )
+        for row in reports
+        if person is None or row.id == person
+    )
+    added, known = _bring_in(write, client, name, found, progress)
+    faulty = sum(reports.dropped.values())
+    return Imported(name, added, known, faulty, reports.problems())
+
+
+def imports(db: Any, client: str) -> list[Import]:
+    """The imports of a client of which something is there, the newest first."""
+    rows = db.execute(
+        "SELECT source, count(*), min(made_utc), min(day), max(day) FROM checkins "
+        "WHERE client = ? AND NOT deleted AND (source LIKE 'daylio:%' OR source LIKE 'csv:%') "
+        "GROUP BY source ORDER BY 3 DESC, 1",
+        (client,),
+    )
+    return [
+        Import(name, name.partition(":")[0], count, made, _date(first), _date(last))
+        for name, count, made, first, last in rows
+    ]
+
+
+def forget_import(db: Any, client: str, source: str, most: int = -1, after: str = "") -> str | None:
+    """Erase the check-ins of an import, and activities that nothing else names; at most so many,
+    for long ones: then the id after which to go on is returned."""
+    # `+`: in the order of the ids, not of the days.
+    ids = [
+        id
+        for (id,) in db.execute(
+            "SELECT id FROM checkins WHERE +client = ? AND source = ? AND id > ? "
+            "ORDER BY id LIMIT ?",
+            (client, source, after, most),
+        )
+    ]
+    one_each = [(id,) for id in ids]
+    named: set[str] = set()
+    for one in one_each:
+        query = "SELECT activity FROM checkin_activities WHERE checkin = ?"
+        named.update(id for (id,) in db.execute(query, one))
+    db.executemany("DELETE FROM checkins WHERE id = ?", one_each)
+    db.executemany(
+        "DELETE FROM activities WHERE id = ? "
+        "AND NOT EXISTS (SELECT 1 FROM checkin_activities WHERE activity = activities.id)",
+        [(id,) for id in named],
+    )
+    return ids[-1] if len(ids) == most else None
+
+
+def _bring_in(
+    write: Write, client: str, name: str, found: Iterable[Checkin], progress: Progress
+) -> tuple[int, int]:
+    """Write check-ins in the order of their ids, for the table is; (added, known)."""
+    rows = iter(found)
+    added = done = 0
+    try:
+        while some := sorted(islice(rows, _SORTED), key=lambda one: one.id):
+            for start in range(0, len(some), A_TIME):
+                part = some[start : start + A_TIME]
+                added += write(partial(_add, client=client, found=part))
+                done += len(part)
+                progress(done)
+    except BaseException:
+        after: str | None = ""
+        while after is not None:
+            after = write(
+                partial(forget_import, client=client, source=name, most=A_TIME, after=after)
+            )
+        raise
+    return added, done - added
+
+
+def _add(db: Any, client: str, found: list[Checkin]) -> int:
+    """Add those that are not there; how many."""
+    marks = ", ".join("?" * len(found))
+    ids = [one.id for one in found]
+    there = {id for (id,) in db.execute(f"SELECT id FROM checkins WHERE id IN ({marks})", ids)}
+    new = [one for one in found if one.id not in there]
+    db.executemany(
+        "INSERT INTO checkins (id, client, utc, day, hour, weekday, mood, emotions, note, source, "
+        "made_utc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                one.id, one.client, one.utc, one.day, one.hour, one.weekday, one.mood,
+                None if one.emotions is None else _mask(one.emotions),
+                one.note, one.source, one.made_utc,
+            )
+            for one in new
+        ],
+    )  # fmt: skip
+    texts = list({text for one in new for text in one.activities})
+    if texts:
+        used = max(one.utc or one.made_utc for one in new)
+        id_of = dict(zip(texts, activities.ids(db, client, texts, used), strict=True))
+        db.executemany(
+            "INSERT OR IGNORE INTO checkin_activities VALUES (?, ?)",
+            [(one.id, id_of[text]) for one in new for text in one.activities],
+        )
+    return len(new)
+
+
+def _id(alike: Counter[bytes], client: str, said: Any) -> str:
+    """Made from what is said, and from how many before it in the file say the same."""
+    content = msgspec.json.encode((client, said))
+    same = hashlib.blake2b(content, digest_size=8).digest()
+    alike[same] += 1
+    key = hashlib.blake2b(content + b"%d" % alike[same], digest_size=15).digest()
+    return base64.urlsafe_b64encode(key).decode()
+
+
+_felt = lru_cache(1 << 14)(emotions.of_mask)
+_mask = lru_cache(1 << 14)(emotions.mask)
+
+
+def _date(day: int | None) -> date | None:
+    return None if day is None else date.fromordinal(day)
