@@ -107,6 +107,8 @@ class Mqtt(Struct, frozen=True):
     password_file: Annotated[str | None, _doc("file whose first line is the password")] = None
     tls: Annotated[bool, _doc("encrypt; needed off this machine")] = False
     ca_file: Annotated[str | None, _doc("certificate authority, PEM")] = None
+    discovery: Annotated[bool, _doc("at home, tell Home Assistant of this box by itself")] = True
+    discovery_prefix: Annotated[str, _doc("Home Assistant's own", min_length=1)] = "homeassistant"
 
 
 class Store(Struct, frozen=True):
@@ -262,6 +264,14 @@ class _Reader:
                 "min_light",
                 limits.min_light,
                 f"must be below max_light = {limits.max_light}",
+            )
+        prefix = given.get("mqtt", Mqtt()).discovery_prefix
+        if set(prefix) & set("+#\0") or "" in prefix.split("/"):
+            self._problem(
+                "mqtt",
+                "discovery_prefix",
+                prefix,
+                f"must be the beginning of a topic, such as homeassistant, not {prefix!r}",
             )
         faces = given.get("faces", Faces())
         if faces.finder == "yunet" and not faces.yunet_model:

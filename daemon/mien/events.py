@@ -190,6 +190,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """UTC, ISO 8601."""
     clock_ok: bool
     paused: bool
+    watching: bool = True
+    """Whether the camera was looking; if not, nobody knows who is there."""
     people: int
     expression: Expression | None
     reason: Reason | None

@@ -152,6 +152,7 @@ class Recording:
             time=iso(stamp.utc),
             clock_ok=stamp.clock_ok,
             paused=paused,
+            watching=live is not None,
             people=people,
             expression=live.expression if live else None,
             reason=live.reason if live else None,

@@ -37,7 +37,10 @@ from mien.preview import Preview
 from mien.publisher import Publisher
 from mien.recording import Recording
 from mien.replay import ReplaySource
+from mien.retained import FILE as RETAINED
+from mien.retained import Ledger
 from mien.seeing import Seeing, Watch, open_pipeline
+from mien.smart_home import SmartHome
 from mien.store import Store, StoreError
 from mien.topics import Topics
 
@@ -68,6 +71,8 @@ class Service:
         self._clock = clock or SystemClock()
         self._given_source = source
         self._note = note
+        self._publisher: Publisher | None = None
+        self._smart_home: SmartHome | None = None
         self._failure: queue.SimpleQueue[tuple[str, Exception]] = queue.SimpleQueue()
         self._told: list[Part] = []
         self._clock_was_ok = False
@@ -116,8 +121,8 @@ class Service:
             if part.status == "ok":  # the summary of the start tells only what is not
                 log.info("%s: %s", part.name, part.text)
 
-        self._publisher = self._broker_line()
-        if self._publisher:
+        if line := self._broker_line():
+            self._publisher, self._smart_home = line
             self._publisher.start()
             running.callback(self._publisher.stop)
 
@@ -172,12 +177,22 @@ class Service:
             return
         log.info("this box is not set up yet; its page asks for the one-time code %s", code)
 
-    def _broker_line(self) -> Publisher | None:
-        if not self._config.mqtt.enabled:
+    def _broker_line(self) -> tuple[Publisher, SmartHome] | None:
+        mqtt, state_dir = self._config.mqtt, self._config.state_dir
+        if not mqtt.enabled:
             return None
-        topics = Topics(self._box)
-        broker = PahoBroker(self._config.mqtt, topics)
-        return Publisher(self._store, broker, topics, self._clock, self._failed)
+        topics = Topics.of(mqtt, self._box, self._store.box_id())
+        broker = PahoBroker(mqtt, topics)
+        publisher = Publisher(
+            self._store,
+            broker,
+            topics,
+            self._clock,
+            self._failed,
+            ledger=Ledger(state_dir / RETAINED, broker.address),
+        )
+        home = SmartHome(self._store, publisher, topics, self._clock, state_dir, __version__)
+        return publisher, home
 
     def _open_camera(self) -> Reopening:
         camera = self._config.camera
@@ -221,6 +236,8 @@ class Service:
             self._told = health.parts
             # Whose session it is stays in the house.
             self._publisher.set_health(msgspec.json.encode(replace(health, session=None)))
+        if self._smart_home:
+            self._smart_home.tick()
         if self._alive():
             sd_notify("WATCHDOG=1\nSTATUS=" + words(health))
         else:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from mien.config import Mqtt
+
 
 @dataclass(frozen=True)
 class Topics:
@@ -16,6 +18,11 @@ class Topics:
     box: str
     discovery_prefix: str | None = None
     serial: str = ""
+
+    @classmethod
+    def of(cls, config: Mqtt, box: str, serial: str) -> "Topics":
+        """As the config has it."""
+        return cls(box, config.discovery_prefix if config.discovery else None, serial)
 
     def _of(self, leaf: str) -> str:
         return f"mien/{self.box}/{leaf}"
