@@ -108,6 +108,39 @@ def parse(name: str, payload: bytes) -> Order:
     return Order(id, token, said)
 
 
+def allowed(db: Any, name: str, order: Order) -> Held | None:
+    """By which token a command may be carried out; None: it needs none.
+
+    Raises:
+        OrderError: it may not; the sentence says why.
+    """
+    right = _right(name, order)
+    if order.token is None:
+        ticked = settings.get(db, SETTING, list[str])
+        if right in TICKABLE and right in (DEFAULT if ticked is None else ticked):
+            return None
+        raise OrderError(
+            f'{right!r} needs a token that allows {SCOPES[right]!r}: send it as "token" in a '
+            "JSON object; tokens are made on the page, under the user's name"
+        )
+    held = tokens.find(db, order.token)
+    if held is None:
+        raise OrderError("this token is not known; perhaps it was revoked. Make a new one")
+    if SCOPES[right] not in held.scopes:
+        raise OrderError(f"this token does not allow {SCOPES[right]!r}; make one that does")
+    return held
+
+
+def _right(name: str, order: Order) -> str:
+    """Home Assistant's switches have one topic for both: `pause` with `paused` false resumes."""
+    if name not in OWN:
+        return name
+    paused = order.arguments.get("paused", name == "pause")
+    if not isinstance(paused, bool):
+        raise OrderError("'paused' must be true or false")
+    return "pause" if paused else "resume"
+
+
 class Orders:
     """Takes commands, decides, and answers. `take`, `errand` and `errand_done` are called from any
     thread; `turn` by one that does nothing else, again and again.
@@ -202,14 +235,11 @@ class Orders:
             request = order.id
             if request is not None and self._known(name, request):
                 return
+            held: Held | None = self._read(lambda db: allowed(db, name, order))
             if name not in OWN:
-                self._may(name, order)
                 self._send(name, request, payload)
                 return
-            paused = order.arguments.get("paused", name == "pause")
-            if not isinstance(paused, bool):
-                raise OrderError("'paused' must be true or false")
-            held = self._may("pause" if paused else "resume", order)
+            paused = _right(name, order) == "pause"
             self._pause(paused)
             self._answer(name, request, None, {"paused": paused})
             if held:
@@ -229,24 +259,6 @@ class Orders:
                 return True
             pending = [*self._waiting.values(), *self._under_way.values()]
             return any((one.name, one.request) == (name, request) for one in pending)
-
-    def _may(self, name: str, order: Order) -> Held | None:
-        """By which token; None: it needs none. Raises OrderError: it may not."""
-        if order.token is None:
-            allowed = self._read(lambda db: settings.get(db, SETTING, list[str]))
-            if name in TICKABLE and name in (DEFAULT if allowed is None else allowed):
-                return None
-            raise OrderError(
-                f'{name!r} needs a token that allows {SCOPES[name]!r}: send it as "token" in a '
-                "JSON object; tokens are made on the page, under the user's name"
-            )
-        token = order.token
-        held: Held | None = self._read(lambda db: tokens.find(db, token))
-        if held is None:
-            raise OrderError("this token is not known; perhaps it was revoked. Make a new one")
-        if SCOPES[name] not in held.scopes:
-            raise OrderError(f"this token does not allow {SCOPES[name]!r}; make one that does")
-        return held
 
     def _send(
         self, name: str, request: str | None, payload: bytes, *, answered: bool = False

@@ -32,6 +32,7 @@ from mien.events import (
 )
 from mien.line import PahoBroker
 from mien.notify import beat, sd_notify
+from mien.orders import Orders
 from mien.pipeline import Seen
 from mien.preview import Preview
 from mien.publisher import Publisher
@@ -41,6 +42,7 @@ from mien.retained import FILE as RETAINED
 from mien.retained import Ledger
 from mien.seeing import Seeing, Watch, open_pipeline
 from mien.smart_home import SmartHome
+from mien.stage import Stage
 from mien.store import Store, StoreError
 from mien.topics import Topics
 
@@ -73,6 +75,8 @@ class Service:
         self._note = note
         self._publisher: Publisher | None = None
         self._smart_home: SmartHome | None = None
+        self._orders: Orders | None = None
+        self._obeying: Stage | None = None
         self._failure: queue.SimpleQueue[tuple[str, Exception]] = queue.SimpleQueue()
         self._told: list[Part] = []
         self._clock_was_ok = False
@@ -122,7 +126,7 @@ class Service:
                 log.info("%s: %s", part.name, part.text)
 
         if line := self._broker_line():
-            self._publisher, self._smart_home = line
+            self._publisher, self._smart_home, self._orders = line
             self._publisher.start()
             running.callback(self._publisher.stop)
 
@@ -163,6 +167,11 @@ class Service:
         self._seeing.start()
         running.callback(self._seeing.stop)
 
+        if self._orders:  # what came meanwhile waits
+            self._obeying = Stage("orders", self._orders.turn, self._failed, clock)
+            self._obeying.start()
+            running.callback(self._obeying.stop)
+
         control.start()
         running.callback(control.stop)  # what it asks must still be there, so it goes first
 
@@ -177,22 +186,30 @@ class Service:
             return
         log.info("this box is not set up yet; its page asks for the one-time code %s", code)
 
-    def _broker_line(self) -> tuple[Publisher, SmartHome] | None:
+    def _broker_line(self) -> tuple[Publisher, SmartHome, Orders] | None:
         mqtt, state_dir = self._config.mqtt, self._config.state_dir
         if not mqtt.enabled:
             return None
         topics = Topics.of(mqtt, self._box, self._store.box_id())
         broker = PahoBroker(mqtt, topics)
+        orders = Orders(
+            topics,
+            self._store.read,
+            self.set_paused,
+            lambda topic, payload: publisher.say(topic, payload),
+            self._clock,
+        )
         publisher = Publisher(
             self._store,
             broker,
             topics,
             self._clock,
             self._failed,
+            on_message=orders.take,
             ledger=Ledger(state_dir / RETAINED, broker.address),
         )
         home = SmartHome(self._store, publisher, topics, self._clock, state_dir, __version__)
-        return publisher, home
+        return publisher, home, orders
 
     def _open_camera(self) -> Reopening:
         camera = self._config.camera
@@ -259,6 +276,8 @@ class Service:
 
     def _alive(self) -> bool:
         stages = [*self._seeing.stages, self._recording.stage]
+        if self._obeying:
+            stages.append(self._obeying)
         line = self._publisher
         return all(stage.fresh for stage in stages) and (line is None or line.fresh)
 
@@ -313,10 +332,13 @@ class Service:
         return self._recording.erase(stretches)
 
     def errand(self, timeout: float) -> Errand | None:
-        raise ControlError("commands by MQTT are not there yet")
+        if self._orders is None:
+            raise ControlError("no broker is in use here, so no commands come by MQTT")
+        return self._orders.errand(timeout)
 
     def errand_done(self, done: Done) -> None:
-        raise ControlError("commands by MQTT are not there yet")
+        if self._orders:
+            self._orders.errand_done(done)
 
     def import_log(self, quarters: Sequence[Quarter]) -> int:
         return self._store.take_over(quarters)
