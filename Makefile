@@ -5,6 +5,7 @@
 #   make bench   what is fast and what it costs, as a table and bench/results.json
 #   make founding DATA=fer_dev.npz  the founding documents' experiments again, short, into docs/founding.md
 #   make translations  the page's sentences into messages.po, and what is translated there compiled
+#   make release KEY=FILE [ARCH=aarch64] [PY=3.11]  a signed release for boxes without a network; make release-key makes KEY
 #   make workshop  set up what trains and quantises a network, in a virtual environment of its own
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 WORKSHOP ?= $(VENV)-convert
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev workshop run test check bench founding translations format clean
+.PHONY: release release-key help setup setup-dev workshop run test check bench founding translations format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -84,6 +85,20 @@ translations: setup-dev
 		--no-fuzzy-matching --ignore-obsolete
 	@rm $(WEB)/translations/messages.pot
 	@$(BIN)/pybabel -q compile -d $(WEB)/translations
+
+KEY ?= $(HOME)/.config/mien/release-key
+ARCH ?= aarch64
+PY ?= 3.11
+release: setup
+	@PIP="$(BIN)/python -m pip" MIEN="$(BIN)/python -m mien" ./release.sh "$(KEY)" "$(ARCH)" "$(PY)"
+
+# Once, by the maintainers: the private half stays with them, the public half goes to every box.
+release-key:
+	@test ! -e "$(KEY)" || { echo "mien: $(KEY) is there already"; exit 1; }
+	@mkdir -p "$(dir $(KEY))" && ssh-keygen -q -t ed25519 -N '' -C mien-release -f "$(KEY)"
+	@sed -i '/^mien /d' firmware_config/allowed_signers
+	@printf 'mien namespaces="mien-release" %s\n' "$$(cat $(KEY).pub)" >> firmware_config/allowed_signers
+	@echo "mien: made $(KEY); keep it safe, and commit firmware_config/allowed_signers"
 
 format: setup-dev
 	@$(BIN)/ruff format .

@@ -165,6 +165,7 @@ stage() {
     rm -rf "$target"
     mkdir -p "$target/share/mien"
     cp -R "$CONFIG" "$HERE/docs" "$HERE/install.sh" "$HERE/LICENSE" "$HERE/NOTICE" "$target/share/mien/"
+    echo "$RELEASE" >"$target/share/mien/release"
     where=${target#"$ROOT"}
     # Debian's own picamera2 and systemd modules are seen from inside.
     inside python3 -m venv --system-site-packages "$where" || die "the virtual environment could not be made"
@@ -212,6 +213,7 @@ systemd/mien-web.service /usr/local/lib/systemd/system/mien-web.service
 systemd/mien-web.socket /usr/local/lib/systemd/system/mien-web.socket
 systemd/mien-certificates.service /usr/local/lib/systemd/system/mien-certificates.service
 systemd/mien-certificates.timer /usr/local/lib/systemd/system/mien-certificates.timer
+systemd/mien-recover.service /usr/local/lib/systemd/system/mien-recover.service
 systemd/mien-firewall.service /usr/local/lib/systemd/system/mien-firewall.service
 sysusers/mien.conf /usr/local/lib/sysusers.d/mien.conf
 nginx/mien.conf /etc/nginx/conf.d/mien.conf
@@ -227,6 +229,8 @@ mien /usr/local/bin/mien'
 lay() {
     step "Files of the system"
     new=$MANIFEST.new
+    # Who did without the firewall does without it in the next release too.
+    [ ! -f "$MANIFEST" ] || grep -q ' /etc/mien/firewall.nft' "$MANIFEST" || FIREWALL=
     [ "$DRY" ] || { mkdir -p "$OPT"; : >"$new"; }
     printf '%s\n' "$FILES" | while read -r from to; do
         [ "$FIREWALL" ] || case $to in */firewall.nft | */mien-firewall.service) continue ;; esac
@@ -299,6 +303,8 @@ own() {
     chmod 600 "$ETC/mqtt-home"
     chmod 640 "$ETC/mqtt-mien"
     inside chown root:mien /etc/mien/mqtt-mien
+    # Whose releases this box takes. Yours to add to.
+    [ -f "$ETC/allowed_signers" ] || install -m 644 "$CONFIG/allowed_signers" "$ETC/allowed_signers"
     if [ ! -f "$ETC/mien.toml" ]; then
         install -m 644 "$CONFIG/mien.toml" "$ETC/mien.toml"
     else
@@ -336,7 +342,7 @@ flip() {
     inside "/opt/mien/current/bin/python" -m mien check /etc/mien/mien.toml || die "/etc/mien/mien.toml cannot be used (see above); mend it and run this again"
 }
 
-UNITS="mien-certificates.timer mien-certificates.service mosquitto.service nginx.service avahi-daemon.service mien-web.socket mien.service mien-web.service"
+UNITS="mien-recover.service mien-certificates.timer mien-certificates.service mosquitto.service nginx.service avahi-daemon.service mien-web.socket mien.service mien-web.service"
 
 start() {
     step "Starting"
@@ -442,13 +448,13 @@ if [ "$ONLY" = uninstall ]; then uninstall; exit; fi
 
 RELEASE=$(release)
 [ -n "$RELEASE" ] || die "this folder is no release of Mien: there is neither daemon/mien nor a file \`release\` beside install.sh"
-if [ -z "$DRY" ] && [ "$(id -u)" = 0 ]; then
+if [ -z "$DRY" ] && [ -z "${MIEN_LOCKED-}" ] && [ "$(id -u)" = 0 ]; then
     mkdir -p "$ROOT/run/lock"
     exec 9>"$ROOT/run/lock/mien-install"
     flock -n 9 || die "another installation or update is running; wait for it"
 fi
 case $ONLY in
-stage) STEPS=1; stage; exit ;;
+stage) STEPS=2; packages; stage; exit ;;
 lay) STEPS=1; lay; exit ;;
 esac
 preflight

@@ -7,7 +7,20 @@ import sys
 from collections.abc import Sequence
 
 from mien import __version__
-from mien.commands import check, demo, doctor, events, models, mood, replay, run, users
+from mien.commands import (
+    backup,
+    check,
+    demo,
+    doctor,
+    events,
+    models,
+    mood,
+    replay,
+    restore,
+    run,
+    update,
+    users,
+)
 from mien.config import ConfigError
 from mien.events import MienError
 
@@ -60,7 +73,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mien {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="log details")
     subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, run, replay, check, doctor, models, users, events, mood):
+    for command in (
+        demo,
+        run,
+        replay,
+        check,
+        doctor,
+        models,
+        users,
+        backup,
+        restore,
+        events,
+        mood,
+        update,
+    ):
         command.add(subcommands)
     return parser
 

@@ -1,0 +1,148 @@
+"""`mien update`: another release on an installed box, or the former one again."""
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mien.control import ControlClient, ControlError
+from mien.events import MienError
+from mien.update import Updater, alone
+
+OPT, STATE = Path("/opt/mien"), Path("/var/lib/mien")
+CONFIG, SIGNERS = Path("/etc/mien/mien.toml"), Path("/etc/mien/allowed_signers")
+LOCK = Path("/run/lock/mien-install")
+CONTROL, PAGE = Path("/run/mien/control.sock"), Path("/run/mien-web.sock")
+
+_SAID = {
+    "verified": "the signature and every file are right",
+    "staged": "the new release is in its folder",
+    "checked": "it can use the config of this box",
+    "copied": "the store is copied",
+    "started": "it starts; up to a minute on trial",
+    "kept": "it runs well and stays",
+}
+
+
+def add(subcommands: Any) -> None:
+    parser = subcommands.add_parser(
+        "update",
+        help="another release on an installed box",
+        description="Verify a release, try it, and keep it or go back. The page is away for about "
+        "a minute, so not while a session runs.",
+    )
+    parser.add_argument("source", nargs="?", metavar="FILE|URL", help="a release, see docs")
+    parser.add_argument("--now", action="store_true", help="even while a session runs")
+    parser.add_argument(
+        "--recover", action="store_true", help="take back an update that was broken off"
+    )
+    parser.add_argument("--boot", action="store_true", help=argparse.SUPPRESS)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    if os.geteuid() != 0:
+        raise MienError("an update needs the administrator's rights: sudo mien update …")
+    if not args.recover and not args.source:
+        raise MienError("name a release: mien update FILE, or an https:// address")
+    if args.source and not args.now:
+        _no_session()
+    machine = AtBoot() if args.boot else Systemd()
+    with alone(LOCK):
+        updater = Updater(OPT, STATE, CONFIG, SIGNERS, machine, _tell)
+        if args.recover:
+            if said := updater.recover():
+                print(f"mien: {said}")
+                machine.open()
+            return 0
+        print(f"mien: release {updater.update(args.source)} runs")
+    return 0
+
+
+def _tell(step: str) -> None:
+    if step in _SAID:
+        print(f"  {_SAID[step]}", flush=True)
+
+
+def _no_session() -> None:
+    with suppress(ControlError):  # a daemon that is away runs none
+        if ControlClient(CONTROL).status().mandate == "session":
+            raise MienError("a session is running; stop it first, or say --now")
+
+
+class Systemd:
+    """The box as it runs; see `update.Machine`."""
+
+    def stop(self) -> None:
+        # The page's door first: what a tablet had acknowledged is then in the copy of the store.
+        _systemctl("stop", "nginx.service", "mien-web.socket", "mien-web.service", "mien.service")
+
+    def trial(self) -> None:
+        _systemctl("daemon-reload")
+        _systemctl("start", "--no-block", "mien.service", "mien-web.socket", "mien-web.service")
+
+    def open(self) -> None:
+        _systemctl("daemon-reload")
+        _systemctl("start", "mien.service", "mien-web.socket", "mien-web.service", "nginx.service")
+
+    def lay(self, release: Path) -> None:
+        _install(release / "share" / "mien", "--lay")
+
+    def stage(self, bundle: Path) -> None:
+        _install(bundle, "--stage")
+
+    def trouble(self) -> str | None:
+        for unit in ("mien.service", "mien-web.service"):
+            state = _shown(unit, "ActiveState")
+            if state != "active":
+                return f"{unit} is {state}"
+        try:
+            health = ControlClient(CONTROL).status()
+        except ControlError as error:
+            return str(error)
+        failed = [part.text for part in health.parts if part.status == "failed"]
+        if failed:
+            return failed[0]
+        return None if _page_answers() else "the page does not answer"
+
+
+class AtBoot(Systemd):
+    """Before the services start, which they do by themselves."""
+
+    def stop(self) -> None:
+        pass
+
+    def open(self) -> None:
+        pass
+
+
+def _systemctl(*arguments: str) -> None:
+    subprocess.run(["systemctl", *arguments], check=False)
+
+
+def _shown(unit: str, name: str) -> str:
+    command = ["systemctl", "show", "--value", "-p", name, unit]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+def _install(folder: Path, wish: str) -> None:
+    environment = {**os.environ, "MIEN_LOCKED": "1"}
+    sys.stdout.flush()
+    done = subprocess.run(["sh", folder / "install.sh", wish, "--yes"], env=environment)
+    if done.returncode:
+        raise MienError(f"{folder.name}/install.sh {wish} failed; it says why above")
+
+
+def _page_answers() -> bool:
+    try:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(10)
+            line.connect(str(PAGE))
+            line.sendall(b"GET /about HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            return b" 200 " in line.recv(64)
+    except OSError:
+        return False

@@ -1,0 +1,161 @@
+"""A release as it comes to the box: one tar with a signed list of checksums, of which nothing is
+believed before its signature and nothing used before its checksum is right."""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import tarfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from mien.events import MienError
+
+SIGNER, NAMESPACE = "mien", "mien-release"
+"""Who signs releases, in `allowed_signers`, and what for: see ssh-keygen(1), -Y."""
+LARGEST = 2 << 30
+"""Bytes that a release may unpack to."""
+
+
+class ReleaseError(MienError, RuntimeError):
+    """This is no release that may be used; the sentence says why. Nothing was changed."""
+
+
+@contextmanager
+def unpacked(source: str, folder: Path, signers: Path) -> Iterator[Path]:
+    """The release of this file or https address, verified, in `folder`, which is made for it and
+    gone afterwards.
+
+    Args:
+        signers: the public keys that may sign, in the form of ssh-keygen's allowed_signers.
+
+    Raises:
+        ReleaseError: it is not signed by one of them, not whole, or cannot be unpacked.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+        with _opened(_fetched(source, folder)) as archive:
+            top = _top(archive)
+            sums = _signed(archive, top, folder, signers)
+            _unpack(archive, top, sums, folder / top)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ReleaseError(
+            f"the release could not be unpacked: {error}; nothing was changed"
+        ) from None
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    try:
+        yield folder / top
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def name(release: Path) -> str:
+    """The name of an unpacked release. Raises ReleaseError."""
+    try:
+        said = (release / "release").read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        said = ""
+    if not re.fullmatch(r"[0-9][A-Za-z0-9.+-]{0,60}", said):
+        raise ReleaseError("this is no release of Mien: the file `release` in it names none")
+    return said
+
+
+def _top(archive: tarfile.TarFile) -> str:
+    top = next((member.name.split("/")[0] for member in archive if member.name), "")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", top):
+        raise ReleaseError("this is no release of Mien")
+    return top
+
+
+def _signed(archive: tarfile.TarFile, top: str, folder: Path, signers: Path) -> str:
+    """The list of checksums, once it is signed by whom we know."""
+    sums, signature = (_member(archive, f"{top}/SHA256SUMS{end}") for end in ("", ".sig"))
+    if not sums or not signature:
+        raise ReleaseError("this is no release of Mien: it has no signed list of checksums")
+    if not signers.exists() or "ssh-" not in signers.read_text():
+        raise ReleaseError(f"this box knows no key that releases are signed with: see {signers}")
+    file = folder / "SHA256SUMS.sig"
+    file.write_bytes(signature)
+    command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", SIGNER, "-n", NAMESPACE]
+    done = subprocess.run([*command, "-s", str(file)], input=sums, capture_output=True)
+    if done.returncode:
+        raise ReleaseError(
+            "the signature of this release is not by a key that this box knows, so it was not "
+            "used. Download it again from where you got Mien."
+        )
+    return sums.decode(errors="replace")
+
+
+def _fetched(source: str, folder: Path) -> Path:
+    if not source.startswith("https://"):
+        file = Path(source)
+        if "://" in source or not file.is_file():
+            raise ReleaseError(f"there is no file {source}; give a file, or an https:// address")
+        return file
+    try:
+        with (
+            urllib.request.urlopen(source, timeout=30) as answer,
+            open(folder / "bundle.tar", "wb") as to,
+        ):
+            shutil.copyfileobj(answer, to, 1 << 20)
+    except OSError as error:
+        raise ReleaseError(f"{source} cannot be fetched: {error}; nothing was changed") from None
+    return folder / "bundle.tar"
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(file) as archive:
+            yield archive
+    except (tarfile.TarError, EOFError):
+        raise ReleaseError(f"{file.name} is no release of Mien, or was cut off") from None
+
+
+def _member(archive: tarfile.TarFile, name: str, most: int = 1 << 20) -> bytes:
+    """A small file of the archive; empty when it is not there or not small."""
+    try:
+        member = archive.getmember(name)
+    except KeyError:
+        return b""
+    file = archive.extractfile(member) if member.isfile() and member.size <= most else None
+    return file.read() if file else b""
+
+
+def _unpack(archive: tarfile.TarFile, top: str, sums: str, to: Path) -> None:
+    """The files that the signed list names, each as the list says; nothing else."""
+    total = 0
+    for line in sums.splitlines():
+        digest, _, name = line.partition("  ")
+        parts = Path(name).parts
+        if not parts or Path(name).is_absolute() or ".." in parts:
+            raise ReleaseError("the list of checksums names a file outside of the release")
+        try:
+            member = archive.getmember(f"{top}/{name}")
+        except KeyError:
+            raise ReleaseError(f"the release is not whole: {name} is missing") from None
+        total += member.size
+        file = archive.extractfile(member) if member.isfile() and total <= LARGEST else None
+        if file is None:
+            raise ReleaseError(f"the release is not as it should be: {name} is no plain file")
+        target = to / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(target, "wb") as out:
+            if _copied(file, out) != digest:
+                raise ReleaseError(f"the release is damaged: {name} is not what was signed")
+        target.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+def _copied(file: IO[bytes], out: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while piece := file.read(1 << 20):
+        digest.update(piece)
+        out.write(piece)
+    return digest.hexdigest()
