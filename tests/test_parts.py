@@ -21,11 +21,23 @@ GERMAN = {"Accept-Language": "de"}
 
 SPEAKERS = {
     "Part", "ControlError", "NoPicture", "Mandate", "CameraError", "CameraStalled", "LayerError",
+    "BackupError", "NoBackup", "DamagedBackup", "NewerError",
 }  # fmt: skip
-NAMED = {"text", "cure", "notice", "CAMERA_CURE", "BUNDLE_CURE", "PAUSED", "NOT_SET_UP", "_CURE"}
+NAMED = {
+    "text",
+    "cure",
+    "notice",
+    "CAMERA_CURE",
+    "BUNDLE_CURE",
+    "DAMAGED",
+    "NEWER",
+    "PAUSED",
+    "NOT_SET_UP",
+    "_CURE",
+}
 MODULES = (
     "mandate", "doorkeeper", "seeing", "recording", "publisher", "service", "control_client",
-    "camera", "capture", "picamera", "video",
+    "camera", "capture", "picamera", "video", "backup", "restore",
 )  # fmt: skip
 
 

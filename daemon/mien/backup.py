@@ -33,6 +33,15 @@ LEFT_OUT = frozenset({"outbox", "logins", "attempts", "migrations"})
 STALE_DAYS = 30
 """After so long without a backup the box reminds of it."""
 
+DAMAGED = (
+    "the file is damaged: it was cut off or altered since it was made. Copy it again from where it "
+    "came, or take another backup"
+)
+NEWER = (
+    f"the file was made by a newer Mien than this one ({__version__}). Update this box, then "
+    "restore it"
+)
+
 _SPARE_BYTES = 32_000_000
 
 Step = Callable[[int, int], None]
@@ -105,7 +114,7 @@ def file_name(box: str, now: Stamp) -> str:
 # ── making one ───────────────────────────────────────────────────────────────────────────────────
 
 
-def make(state_dir: Path, clock: Clock, passphrase: str, to: Path, step: Step) -> Content:
+def make(state_dir: Path, box: str, clock: Clock, passphrase: str, to: Path, step: Step) -> Content:
     """Write the store as it is now into a new file `to`, while the box goes on; what is in it.
 
     Nobody waits for it: it reads one state of the store over a connection of its own. The file is
@@ -125,7 +134,7 @@ def make(state_dir: Path, clock: Clock, passphrase: str, to: Path, step: Step) -
         size = live.read(_used_bytes)
         room(to.parent, size + _SPARE_BYTES)
         _begin(part, key, clock)
-        content = live.read(lambda db: _fill(db, part, key, clock.stamp(), state_dir, size, step))
+        content = live.read(lambda db: _fill(db, part, key, clock.stamp(), box, size, step))
         _look_through(part, key)
         _finish(part, to)
     finally:
@@ -164,8 +173,8 @@ def room(folder: Path, needed: int) -> None:
         raise BackupError(f"{folder} cannot be used: {error.strerror or error}") from None
     if free < needed:
         raise BackupError(
-            f"this needs {needed // 10**6 + 1} MB in {folder}, and {free // 10**6} MB are free; "
-            "free some space or choose another disk"
+            f"this needs {needed // 10**6 + 1} MB in {folder}, and {free // 10**6} MB are free. "
+            "Free some space, or take another disk"
         )
 
 
@@ -231,9 +240,7 @@ def _begin(part: Path, key: str, clock: Clock) -> None:
         db.execute("CREATE TABLE backup (content TEXT NOT NULL)")
 
 
-def _fill(
-    db: Any, part: Path, key: str, now: Stamp, state_dir: Path, size: int, step: Step
-) -> Content:
+def _fill(db: Any, part: Path, key: str, now: Stamp, box: str, size: int, step: Step) -> Content:
     db.execute("PRAGMA foreign_keys = OFF")
     db.execute("ATTACH ? AS copy KEY ?", (f"{part.absolute().as_uri()}?mode=rw", key))
     db.execute("PRAGMA copy.journal_mode = OFF").fetchall()
@@ -249,7 +256,7 @@ def _fill(
                 table: copied(db, table, columns(db, table), "main", "copy") for table in tables(db)
             }
         content = Content(
-            box=database.box_id(state_dir, make=False),
+            box=box,
             version=__version__,
             utc_ms=round(now.utc * 1000),
             clock_ok=now.clock_ok,
@@ -295,11 +302,11 @@ def look_into(file: Path, passphrase: str) -> Content:
     except OSError as error:
         raise BackupError(f"{file} cannot be read: {error.strerror or error}") from None
     if size == 0:
-        raise BackupError(f"{file.name} is empty (0 bytes); copy it again from where it came")
+        raise NoBackup("the file is empty (0 bytes); copy it again from where it came")
     if head.startswith((b"SQLite format 3", b"PK\x03\x04", b"%PDF", b"\x1f\x8b", b"\x89PNG")):
-        raise NoBackup(f"{file.name} is no backup of Mien; choose a file that ends in {SUFFIX}")
+        raise NoBackup(f"the file is no backup of Mien; choose one that ends in {SUFFIX}")
     if size < _PAGE:
-        raise NoBackup(f"{file.name} is no backup of Mien, or was cut off: it has {size} bytes")
+        raise NoBackup(f"the file is no backup of Mien, or was cut off: it has {size} bytes")
     return _look_through(file, written(passphrase))
 
 
@@ -313,41 +320,27 @@ def _look_through(file: Path, key: str) -> Content:
                 "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'backup'"
             ).fetchone()
             if not found:
-                raise NoBackup(f"{file.name} is a database of something else, not a backup of Mien")
+                raise NoBackup("the file is a database of something else, not a backup of Mien")
             wrong = db.execute("PRAGMA cipher_integrity_check").fetchall()
             whole = db.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
             row = db.execute("SELECT content FROM backup").fetchone()
     except database.WrongKey:
         raise NoBackup(
-            f"this passphrase does not open {file.name}. Either it is not the one that the backup "
-            "was made with, or the file is no backup of Mien or damaged at its beginning"
+            "this passphrase does not open the file. Either it is not the one that the backup was "
+            "made with, or the file is no backup of Mien or damaged at its beginning"
         ) from None
     except database.Damaged:
-        raise _damaged(file) from None
+        raise DamagedBackup(DAMAGED) from None
     if wrong or not whole or not row:
-        raise _damaged(file)
+        raise DamagedBackup(DAMAGED)
     try:
         content = msgspec.json.decode(row[0], type=Content)
     except msgspec.MsgspecError:
-        raise _newer(file) from None
+        raise NewerError(NEWER) from None
     known = {step.__name__ for step in migrations.MIGRATIONS}
     if set(content.steps) - known:
-        raise _newer(file)
+        raise NewerError(NEWER)
     return content
-
-
-def _damaged(file: Path) -> DamagedBackup:
-    return DamagedBackup(
-        f"{file.name} is damaged: it was cut off or altered since it was made. Copy it again from "
-        "where it came, or take another backup; nothing was changed"
-    )
-
-
-def _newer(file: Path) -> NewerError:
-    return NewerError(
-        f"{file.name} was made by a newer Mien than this one ({__version__}). Update this box, "
-        "then restore it; nothing was changed"
-    )
 
 
 # ── files on their way ───────────────────────────────────────────────────────────────────────────

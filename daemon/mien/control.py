@@ -29,8 +29,8 @@ import socket
 import socketserver
 import stat
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -192,6 +192,18 @@ class ControlServer:
             self._thread.join()
         self._server.close()
         self._server = self._thread = None
+
+
+@contextmanager
+def place_held(path: Path) -> Iterator[None]:
+    """Keep any daemon from starting meanwhile. Raises as `ControlServer.claim`."""
+    nobody: Any = None  # nothing answers, so nobody is asked
+    server = ControlServer(path, nobody)
+    server.claim()
+    try:
+        yield
+    finally:
+        server.stop()
 
 
 def _clear_stale(path: Path) -> None:

@@ -91,7 +91,7 @@ def prepare(
         with suppress(OSError):
             path.unlink(missing_ok=True)
         if isinstance(error, (database.WrongKey, database.Damaged)):
-            raise DamagedBackup(f"{file.name} is damaged: {error}; nothing was changed") from None
+            raise DamagedBackup(backup.DAMAGED) from None
         if isinstance(error, OSError) and not isinstance(error, database.StoreError):
             raise BackupError(f"{folder} cannot be written: {error.strerror or error}") from None
         raise
@@ -116,15 +116,15 @@ def _take_in(
         with backup.untriggered(db):
             for table in backup.tables(db):
                 if table not in there or not backup.columns(db, table, "old"):
-                    raise DamagedBackup(f"{file.name} is damaged: it has no table {table}")
+                    raise DamagedBackup(backup.DAMAGED)
                 backup.copied(db, table, backup.columns(db, table), "old", "main")
         db.execute("COMMIT")
         db.execute("DETACH old")
         migrations.migrate(db, now.iso)
         if db.execute("PRAGMA foreign_key_check").fetchone() or audit.broken(db) is not None:
             raise DamagedBackup(
-                f"{file.name} is damaged: its rows do not fit together, or its audit list was "
-                "altered; nothing was changed"
+                "the file is damaged: its rows do not fit together, or its audit list was altered. "
+                "Take another backup"
             )
     step(size, size)
 
@@ -141,10 +141,11 @@ def replace(state_dir: Path, clock: Clock, prepared: Path, beat: Callable[[], No
         StoreError: the disk fails or fills up, or somebody writes for too long. Nothing was changed
             then, and it may be tried again.
     """
-    if prepared.parent != state_dir / backup.FOLDER or not prepared.name.startswith(PREPARED):
-        raise BackupError(f"{prepared} was not prepared by this box; begin again with the backup")
+    folder = (state_dir / backup.FOLDER).resolve()
+    if prepared.parent.resolve() != folder or not prepared.name.startswith(PREPARED):
+        raise BackupError("what is to be restored was not prepared by this box; begin again")
     if not prepared.exists():
-        raise BackupError("what was prepared is not there any more; begin again with the backup")
+        raise BackupError("what was prepared is not there any more; begin again")
     key = database.raw(database.key(state_dir, make=False))
     live = database.open_for_people(state_dir, clock, "copier")
     try:

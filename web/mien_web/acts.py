@@ -11,11 +11,14 @@ def named(action: str) -> str:
 def _names() -> dict[str, str]:
     return {
         "audit.exported": gettext("audit list downloaded"),
+        "backup.downloaded": gettext("backup downloaded"),
+        "backup.made": gettext("backup made"),
         "baseline.deleted": gettext("neutral baseline deleted"),
         "baseline.recorded": gettext("neutral baseline recorded"),
         "baseline.unused": gettext("neutral baseline switched off"),
         "baseline.used": gettext("neutral baseline used"),
         "box.changed": gettext("settings of the box changed"),
+        "box.restored": gettext("backup restored"),
         "box.set-up": gettext("box set up"),
         "bundle.activated": gettext("network activated"),
         "capture.deleted": gettext("capture deleted"),

@@ -177,6 +177,40 @@ SENTENCES = (
         "%(file)s and a new one begun, so the history starts anew. To have the old one back, stop "
         "Mien, put back %(new)s and its key from a backup and start again."
     ),
+    # backups
+    N_("a backup is being restored, so the camera is off"),
+    N_("a backup is being restored already; wait until that is done"),
+    N_("this cannot be the passphrase of a backup: it needs %(hint)s"),
+    N_("there is a file %(path)s already; choose another name or remove it"),
+    N_(
+        "this needs %(needed)s MB in %(path)s, and %(free)s MB are free. Free some space, or take "
+        "another disk"
+    ),
+    N_("%(path)s cannot be used: %(reason)s"),
+    N_("%(path)s cannot be written: %(reason)s"),
+    N_("%(path)s cannot be made: %(reason)s"),
+    N_("the file is empty (0 bytes); copy it again from where it came"),
+    N_("the file is no backup of Mien; choose one that ends in %(suffix)s"),
+    N_("the file is no backup of Mien, or was cut off: it has %(count)s bytes"),
+    N_("the file is a database of something else, not a backup of Mien"),
+    N_(
+        "this passphrase does not open the file. Either it is not the one that the backup was made "
+        "with, or the file is no backup of Mien or damaged at its beginning"
+    ),
+    N_(
+        "the file is damaged: it was cut off or altered since it was made. Copy it again from "
+        "where it came, or take another backup"
+    ),
+    N_(
+        "the file is damaged: its rows do not fit together, or its audit list was altered. Take "
+        "another backup"
+    ),
+    N_(
+        "the file was made by a newer Mien than this one (%(version)s). Update this box, then "
+        "restore it"
+    ),
+    N_("what is to be restored was not prepared by this box; begin again"),
+    N_("what was prepared is not there any more; begin again"),
     # the broker
     N_("not in use"),
     N_("connected to %(address)s"),

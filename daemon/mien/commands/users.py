@@ -199,7 +199,7 @@ def _new_passphrase(file: Path | None, name: str) -> str:
         if getpass.getpass("Once more: ") != said:
             raise MienError("the two passphrases differ")
     else:
-        said = _first_line(file)
+        said = first_line(file)
     if fault := passphrase.fault(said, name):
         why = {
             "short": "it is too short",
@@ -211,7 +211,8 @@ def _new_passphrase(file: Path | None, name: str) -> str:
     return passphrase.hashed(said)
 
 
-def _first_line(file: Path) -> str:
+def first_line(file: Path) -> str:
+    """Of a file with a passphrase, `-` for standard input. Raises MienError."""
     try:
         text = sys.stdin.readline() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
