@@ -90,7 +90,7 @@ KEY ?= $(HOME)/.config/mien/release-key
 ARCH ?= aarch64
 PY ?= 3.11
 release: setup
-	@PIP="$(BIN)/python -m pip" MIEN="$(BIN)/python -m mien" ./release.sh "$(KEY)" "$(ARCH)" "$(PY)"
+	@MIEN="$(BIN)/python -m mien" ./release.sh "$(KEY)" "$(ARCH)" "$(PY)"
 
 # Once, by the maintainers: the private half stays with them, the public half goes to every box.
 release-key:

@@ -8,7 +8,8 @@ key=${1:?usage: release.sh KEY [ARCH] [PYTHON]}
 arch=${2:-$(uname -m)}
 python=${3:-3.11}
 version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' daemon/mien/__init__.py)
-pip="${PIP:-python3 -m pip} --disable-pip-version-check --quiet"
+# pip takes the conditions on Python's version from the one that runs it.
+pip="${PIP:-python$python -m pip} --disable-pip-version-check --quiet"
 name=mien-$version-$arch-py$python
 work=build/$name
 rm -rf "$work"
