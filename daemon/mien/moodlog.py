@@ -141,9 +141,9 @@ def first_day(db: Any, zone: ZoneInfo, since_ms: int = 0) -> date | None:
     return local(min(known), zone).date() if known else None
 
 
-def quarters(db: Any, since_ms: int, until_ms: int) -> list[Quarter]:
-    """A log that began at `since_ms`, up to the quarters that began before `until_ms`."""
-    found = _sums(db, 0, until_ms, 0, since_ms, f"at / {QUARTER_MS}")
+def quarters(db: Any, since_ms: int, until_ms: int, from_ms: int = 0) -> list[Quarter]:
+    """A log that began at `since_ms`: the quarters that began in from ≤ t < until."""
+    found = _sums(db, from_ms, until_ms, 0, since_ms, f"at / {QUARTER_MS}")
     return [_quarter(quarter, counts) for quarter, counts in sorted(found.items())]
 
 

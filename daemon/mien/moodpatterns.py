@@ -12,6 +12,10 @@ from msgspec import Struct
 from mien.dayfigures import LEAST, Figure, Marks, Whole, marked, mean, ratio, series, share
 from mien.emotions import EMOTIONS, NEGATIVE_MASK, POSITIVE_MASK, Emotion
 
+MOST = 12
+"""Of so many activities, the most used, the emotions are compared: fewer comparisons, of which
+each can then be clear."""
+
 _QUARTERS = (range(6), range(6, 12), range(12, 18), range(18, 24))
 
 
@@ -141,8 +145,10 @@ def by_activity(reports: Sequence[Report]) -> list[Activity]:
     spoken = {bit for _, bits in _bits(rows) for bit in range(len(EMOTIONS)) if bits >> bit & 1}
     found: list[tuple[str, list[_Row], Figure]] = []
     tried: list[tuple[str, Feeling]] = []
-    for id, part in with_it.items():
+    for place, (id, part) in enumerate(sorted(with_it.items(), key=lambda i: (-len(i[1]), i[0]))):
         found.append((id, part, moods.means(_moods(part))))
+        if place >= MOST:
+            continue
         tried += [
             (id, Feeling(EMOTIONS[bit], held, apart))
             for bit, (held, apart) in enumerate(feelings.parted(_bits(part)))

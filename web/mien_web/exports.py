@@ -1,9 +1,7 @@
 """What may leave the box about a client, and the list of what did: each goes into the audit log."""
 
-import csv
-import io
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -11,7 +9,6 @@ from typing import Any
 import msgspec
 from flask import (
     Blueprint,
-    Response,
     abort,
     flash,
     redirect,
@@ -27,7 +24,7 @@ from mien import audit, captures, clients, dossier, sessions, timeline, zone
 from mien.clients import Client
 from mien.events import EXPRESSIONS
 from mien.sessions import Session
-from mien_web import desk, door, elan, languages, pdf, words
+from mien_web import desk, door, elan, languages, pdf, sheets, words
 from mien_web.elan import Annotation
 from mien_web.receiving import in_memory
 from mien_web.record import document, header, row
@@ -61,7 +58,7 @@ def record(client: str, form: str) -> Answer:
     held = _sessions(found, period)
     lines = [desk.read(partial(dossier.line, session=session)) for session in held]
     if form == "csv":
-        body = _csv(header(), map(row, lines)).encode("utf-8-sig")
+        body = sheets.table(header(), map(row, lines)).encode("utf-8-sig")
         kind = "text/csv; charset=utf-8"
     else:
         try:
@@ -71,7 +68,7 @@ def record(client: str, form: str) -> Answer:
             return redirect(url_for("exports.index", client=found.id), 303)
         kind = "application/pdf"
     _noted(found, f"export.record.{form}", period, sessions=len(lines))
-    return _file(body, kind, f"{_name(found)}-record.{form}")
+    return sheets.download(body, kind, f"{_name(found)}-record.{form}")
 
 
 @page.post("/clients/<client>/exports/notes.txt")
@@ -88,7 +85,7 @@ def notes(client: str) -> Answer:
             count += len(written)
     _noted(found, "export.notes", period, notes=count)
     body = "\n".join(text) + "\n"
-    return _file(body.encode(), "text/plain; charset=utf-8", f"{_name(found)}-notes.txt")
+    return sheets.download(body.encode(), "text/plain; charset=utf-8", f"{_name(found)}-notes.txt")
 
 
 @page.post("/clients/<client>/exports/seconds.csv")
@@ -101,11 +98,11 @@ def seconds(client: str) -> Answer:
     numbers = {s.id: n for n, s in enumerate(_sessions(found, (0.0, float("inf"))), 1)}
 
     def table() -> Iterator[str]:
-        yield "\ufeff" + _csv(dossier.COLUMNS, [])
+        yield "\ufeff" + sheets.table(dossier.COLUMNS, [])
         for session in held:
             yield _seconds(found, numbers, session)
 
-    return _file(
+    return sheets.download(
         stream_with_context(table()), "text/csv; charset=utf-8", f"{_name(found)}-seconds.csv"
     )
 
@@ -124,7 +121,7 @@ def everything(client: str) -> Answer:
         held = _sessions(found, (0.0, float("inf")))
         numbers = {session.id: number for number, session in enumerate(held, 1)}
         with archive.open("seconds.csv", "w") as file:
-            file.write(("\ufeff" + _csv(dossier.COLUMNS, [])).encode())
+            file.write(("\ufeff" + sheets.table(dossier.COLUMNS, [])).encode())
             for session in held:
                 file.write(_seconds(found, numbers, session).encode())
         for session in told["sessions"]:
@@ -137,7 +134,7 @@ def everything(client: str) -> Answer:
     )
     size = folder.tell()
     folder.seek(0)
-    answer = _file(folder, "application/zip", f"{_name(found)}-everything.zip")
+    answer = sheets.download(folder, "application/zip", f"{_name(found)}-everything.zip")
     answer.content_length = size
     answer.call_on_close(folder.close)
     return answer
@@ -153,7 +150,9 @@ def eaf(session: str) -> Answer:
     with_notes = "notes" in request.form
     body = elan.eaf(desk.read(lambda db: _tiers(db, held, with_notes)), f"Mien, {found.code}")
     _noted(found, "export.elan", None, session=held.id, notes=with_notes)
-    return _file(body, "application/xml", f"{_name(found)}-{_iso_day(held.utc / 1000)}.eaf")
+    return sheets.download(
+        body, "application/xml", f"{_name(found)}-{_iso_day(held.utc / 1000)}.eaf"
+    )
 
 
 def _client(id: str) -> Client:
@@ -196,7 +195,7 @@ def _sessions(client: Client, period: Period) -> list[Session]:
 def _seconds(client: Client, numbers: dict[str, int], session: Session) -> str:
     """The rows of one session, as CSV."""
     number = numbers[session.id]
-    return _csv(
+    return sheets.table(
         None, desk.read(lambda db: list(dossier.research(db, client.code, number, session)))
     )
 
@@ -216,35 +215,10 @@ def _noted(client: Client, action: str, period: Period | None, **detail: object)
     desk.write(lambda db: audit.note(db, desk.now().utc, user, action, client.code, **detail))
 
 
-# ── files ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _file(body: Any, kind: str, name: str) -> Response:
-    answer = Response(body, mimetype=kind.split(";")[0])
-    answer.headers["Content-Type"] = kind
-    answer.headers.set("Content-Disposition", "attachment", filename=name)
-    return answer
-
-
 def _name(client: Client) -> str:
     """The code name as the beginning of a file's name."""
     kept = "".join(c if c.isalnum() or c in "-_" else "-" for c in client.code)
     return f"mien-{kept}"
-
-
-def _csv(header: Iterable[str] | None, rows: Iterable[Iterable[str]]) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file)
-    if header is not None:
-        writer.writerow(header)
-    writer.writerows([_tame(cell) for cell in row] for row in rows)
-    return file.getvalue()
-
-
-def _tame(cell: str) -> str:
-    """A spreadsheet takes a text that begins like a formula for one
-    (https://owasp.org/www-community/attacks/CSV_Injection)."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
 # ── a session for ELAN ───────────────────────────────────────────────────────────────────────────

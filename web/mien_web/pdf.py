@@ -1,5 +1,5 @@
-"""Headings, lines and tables as a PDF: `python -m mien_web.pdf`, a `Document` as JSON on standard
-input, the file on standard output.
+"""Headings, lines, bars and tables as a PDF: `python -m mien_web.pdf`, a `Document` as JSON on
+standard input, the file on standard output.
 
 A process of its own: what draws a PDF takes more memory than the whole page does, and is needed
 once a week.
@@ -8,6 +8,7 @@ once a week.
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,20 @@ class Table(Struct, frozen=True):
     widths: list[int]
 
 
+class Bar(Struct, frozen=True):
+    """A line of a bar chart: `share` of the full length, 0–1, None where nothing can be said;
+    `text` stands beside it."""
+
+    label: str
+    share: float | None
+    text: str
+
+
 class Section(Struct, frozen=True):
     title: str
     lines: list[str] = []
     table: Table | None = None
+    bars: list[Bar] = []
 
 
 class Document(Struct, frozen=True):
@@ -122,6 +133,8 @@ def draw(document: Document) -> bytes:
         pdf.set_font(family, size=9.5)
         for line in section.lines:
             pdf.multi_cell(pdf.epw, 5.2, written(line), new_x="LMARGIN", new_y="NEXT")
+        for bar in section.bars:
+            _bar(pdf, bar, written)
         if section.table:
             pdf.ln(1)
             with pdf.table(
@@ -138,6 +151,34 @@ def draw(document: Document) -> bytes:
         pdf.set_font(family, size=8)
         pdf.multi_cell(pdf.epw, 4.5, written(document.substituted))
     return bytes(pdf.output())
+
+
+_BAR_MM = (46.0, 62.0, 5.6)
+"""Width of the label, of a full bar, and height of its line."""
+
+
+def _bar(pdf: Any, bar: Bar, written: Callable[[str], str]) -> None:
+    """A line with a drawn bar; a long label or text goes on under itself."""
+    label, full, height = _BAR_MM
+    texts = written(bar.label), written(bar.text)
+    widths = label - 2, pdf.epw - label - full - 3
+    split = [
+        pdf.multi_cell(width, height, text, dry_run=True, output="LINES", align="L")
+        for width, text in zip(widths, texts, strict=True)
+    ]
+    lines = max(1, *map(len, split))
+    if pdf.y + lines * height > pdf.page_break_trigger:
+        pdf.add_page()
+    left, top = pdf.l_margin, pdf.y
+    for at, width, text in zip((0, label + full + 3), widths, texts, strict=True):
+        pdf.set_xy(left + at, top)
+        pdf.multi_cell(width, height, text, align="L")
+    if bar.share is not None:
+        pdf.set_fill_color(235, 231, 224)
+        pdf.rect(left + label, top + 1.2, full, height - 2.4, "F")
+        pdf.set_fill_color(47, 111, 106)
+        pdf.rect(left + label, top + 1.2, full * max(0.0, min(1.0, bar.share)), height - 2.4, "F")
+    pdf.set_xy(left, top + lines * height)
 
 
 def _font(pdf: Any) -> str:
