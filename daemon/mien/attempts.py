@@ -9,7 +9,7 @@ from typing import Any
 
 LONGEST_MS = 15 * 60_000
 FORGOTTEN_MS = 24 * 3_600_000
-FREE = {"user": 3, "code": 3, "address": 10}
+FREE = {"user": 3, "code": 3, "address": 10, "token": 10}
 """Failures without a wait. Several tablets may share an address, so it has more."""
 
 
