@@ -207,3 +207,80 @@ def test_what_the_page_asked_for_while_nobody_listened_is_done(
     assert len(beats) == 2
     people.close()
     store.close()
+
+
+# ── how often it writes ──────────────────────────────────────────────────────────────────────────
+
+
+class Writes:
+    """What a store was given, a list each time."""
+
+    free_mb = 5000
+    can_write_readings = True
+    notice = None
+
+    def __init__(self) -> None:
+        self.calls: list[list[Row]] = []
+
+    def add(self, rows: Sequence[Row]) -> None:
+        self.calls.append(list(rows))
+
+
+def turn(bench: Bench, at: float) -> None:
+    """One turn of the store thread that finds its wait over or cut short."""
+    bench.clock.now = at
+    bench.recording._step()
+
+
+def kinds(store: Writes) -> list[list[type]]:
+    return [[type(row) for row in call] for call in store.calls]
+
+
+def test_readings_are_written_together_and_an_episode_at_once_by_itself() -> None:
+    store = Writes()
+    bench = Bench(store)
+    turn(bench, 0.0)
+    bench.see(1.0)
+    bench.see(2.0, ended=[EPISODE])
+    turn(bench, 2.5)
+    assert kinds(store) == [[EpisodeRow]]
+    bench.see(3.0, ended=[EPISODE])
+    turn(bench, 30.0)
+    assert kinds(store)[1:] == [[SecondReading, SecondReading, EpisodeRow, SecondReading]]
+
+
+@pytest.mark.parametrize(("hurry", "next_"), [(False, 30.0), (True, 10.0)])
+def test_in_a_session_it_is_written_more_often(hurry: bool, next_: float) -> None:
+    store = Writes()
+    bench = Bench(store)
+    bench.recording.hurry = hurry
+    turn(bench, 0.0)
+    bench.see(1.0, ended=[EPISODE])  # so that the turn does not wait
+    turn(bench, next_ - 0.1)
+    assert kinds(store) == [[EpisodeRow]]
+    turn(bench, next_)
+    assert kinds(store) == [[EpisodeRow], [SecondReading]]
+
+
+def test_all_is_written_when_the_stream_broke_off() -> None:
+    store = Writes()
+    bench = Bench(store)
+    turn(bench, 0.0)
+    bench.see(1.0)
+    bench.recording.lost([EPISODE], paused=False)
+    turn(bench, 1.5)
+    assert kinds(store) == [[SecondReading, EpisodeRow]]
+
+
+def test_a_full_disk_loses_nothing_of_either() -> None:
+    full = FullStore()
+    bench = Bench(full)
+    turn(bench, 0.0)
+    bench.see(1.0, ended=[EPISODE])
+    turn(bench, 1.5)
+    bench.see(2.0, ended=[EPISODE])
+    turn(bench, 2.5)
+    full.full = False
+    turn(bench, 31.0)
+    assert len(full.rows) == 4
+    assert bench.recording.part.status == "ok"

@@ -18,7 +18,10 @@ from mien.store import EpisodeRow, SecondReading, Store, StoreError
 
 log = logging.getLogger(__name__)
 
-FLUSH_S = 10.0  # readings are written together: a transaction a second would wear the card out
+# Readings are written together: a transaction a second would wear the card out.
+FLUSH_S = 30.0
+HURRY_S = 10.0
+"""In a session, whose pages look at what was just read."""
 PENDING = 3600
 """Rows that wait for a full disk to have room again; beyond that the oldest readings go."""
 LATE_S = 60.0
@@ -32,6 +35,7 @@ class Recording:
 
     Args:
         set_state: takes the payload of the topic `state`.
+        at_once: whether somebody waits for episodes; else they are written with the readings.
         stored: called after rows were committed, so that the publisher looks at its outbox.
     """
 
@@ -44,13 +48,18 @@ class Recording:
         stored: Callable[[], None],
         failed: Callable[[str, Exception], None],
         clock: Clock,
+        at_once: bool = True,
     ) -> None:
         self._store = store
         self._box = box
         self._set_state = set_state
         self._stored = stored
         self._clock = clock
-        self._queue: queue.SimpleQueue[Row | None] = queue.SimpleQueue()  # None: write now
+        self._at_once = at_once
+        self.hurry = False
+        """Whether a session runs."""
+        self._queue: queue.SimpleQueue[Row | None] = queue.SimpleQueue()  # None: write all now
+        self._due = -math.inf
         self._pending: list[Row] = []
         self._writing = threading.Lock()
         self._erased: list[tuple[float, Stretch]] = []  # when it was asked for
@@ -115,6 +124,7 @@ class Recording:
     def lost(self, ended: Sequence[Episode], *, paused: bool) -> None:
         """The stream broke off: nobody is seen any more."""
         self._put_episodes(ended)
+        self._queue.put(None)  # who looks at a session that was stopped finds all of it
         self._shown = ()
         self._publish(self._clock.monotonic(), None, paused=paused)
 
@@ -166,30 +176,38 @@ class Recording:
     # ── the store thread ─────────────────────────────────────────────────────────────────────
 
     def _step(self) -> None:
-        self._take(wait=FLUSH_S)
-        self._flush()
+        self._take(self._due)
+        everything = self._clock.monotonic() >= self._due
+        self._flush(everything)
+        if everything:
+            self._due = self._clock.monotonic() + (HURRY_S if self.hurry else FLUSH_S)
 
-    def _take(self, wait: float = 0.0) -> None:
-        """Move rows from the queue; an episode is written at once, readings wait `wait` seconds."""
-        deadline = self._clock.monotonic() + wait
+    def _take(self, until: float = -math.inf) -> None:
+        """Move rows from the queue until then, or until an episode is there that somebody waits
+        for."""
         while True:
-            left = deadline - self._clock.monotonic()
+            left = until - self._clock.monotonic()
             try:
                 row = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
             except queue.Empty:
                 return
-            if row is not None:
-                self._pending.append(row)
-            if not isinstance(row, SecondReading):
-                deadline = 0.0
+            if row is None:
+                self._due = until = -math.inf
+                continue
+            self._pending.append(row)
+            if self._at_once and isinstance(row, EpisodeRow):
+                until = -math.inf
 
-    def _flush(self) -> None:
+    def _flush(self, everything: bool = True) -> None:
+        """Write what waits, or the episodes alone: each page of the file that is written with them
+        costs the card."""
         try:
             with self._writing:
                 self._leave_out_erased()
-                if not self._pending:
+                rows = [r for r in self._pending if everything or isinstance(r, EpisodeRow)]
+                if not rows:
                     return
-                self._store.add(self._pending)
+                self._store.add(rows)
         except StoreError as error:
             if self._trouble is None:
                 log.error("%s Kept in memory until then.", error)
@@ -199,8 +217,11 @@ class Recording:
         if self._trouble is not None:
             log.info("the store takes rows again")
         self._trouble = None
-        self._pending.clear()
+        self._pending = [] if everything else self._readings()
         self._stored()
+
+    def _readings(self) -> list[Row]:
+        return [row for row in self._pending if isinstance(row, SecondReading)]
 
     def _leave_out_erased(self) -> None:
         if not self._erased:

@@ -137,6 +137,7 @@ class Service:
             stored=self._publisher.wake if self._publisher else _nothing,
             failed=self._failed,
             clock=clock,
+            at_once=self._publisher is not None,
         )
         self._recording.start()
         running.callback(self._recording.stop)
@@ -242,6 +243,7 @@ class Service:
 
     def _tick(self) -> None:
         self._door.refresh()
+        self._recording.hurry = self._door.word == "session"
         now, clock_ok = self._clock.monotonic(), self._clock.stamp().clock_ok
         if now >= self._next_housekeeping or (clock_ok and not self._clock_was_ok):
             self._next_housekeeping = now + HOUSEKEEPING_EVERY_S
