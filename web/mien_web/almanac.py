@@ -61,9 +61,10 @@ class Span(Struct, frozen=True):
             case "day":
                 return full(self.first)
             case "week":
-                return gettext(
+                said = gettext(
                     "%(first)s to %(last)s", first=short(self.first), last=medium(self.last)
                 )
+                return str(said)
             case "month":
                 return month_title(self.first)
             case "year":

@@ -107,7 +107,7 @@ def year(year: str) -> str:
         shown=pixels.shown(),
         months=pixels.months(span, opened.today, said, watched, show),
         rows=pixels.rows(span, opened.today, said, watched),
-        names=almanac.month_names(),
+        names=almanac.month_names("abbreviated"),
         narrow=almanac.month_names("narrow"),
     )
 
@@ -115,7 +115,8 @@ def year(year: str) -> str:
 @page.get("/log/jump")
 def jump() -> Answer:
     """To the page of a date that was chosen; which kind of page says `to`."""
-    kind = next((kind for kind in ENDPOINTS if kind == request.args.get("to")), "day")
+    wanted = request.args.get("to")
+    kind: Kind = next((kind for kind in ENDPOINTS if kind == wanted), "day")
     said = request.args.get("date", "")
     return _to(_span(kind, said) if said else almanac.around(kind, book().today))
 
@@ -220,19 +221,22 @@ def _clocks(hours: list[moodlog.Hour]) -> str:
     """What the day's length says of the clocks: they were put back or forward, or neither."""
     again = next((hour.hour for hour in hours if hour.again), None)
     if again is not None:
-        return gettext(
+        said = gettext(
             "The clocks were put back on this day: %(hour)s:00 to %(next)s:00 comes twice.",
-            hour=again, next=again + 1,
-        )  # fmt: skip
+            hour=again,
+            next=again + 1,
+        )
+        return str(said)
     if sum(hour.length_ms for hour in hours) < 24 * 3_600_000 and hours:
-        return gettext("The clocks were put forward on this day: it is shorter.")
+        return str(gettext("The clocks were put forward on this day: it is shorter."))
     return ""
 
 
 def link(span: Span) -> str:
     """The address of a span's page."""
     endpoint, name = ENDPOINTS[span.kind]
-    return url_for(endpoint, **{name: span.value})
+    values: dict[str, Any] = {name: span.value}
+    return url_for(endpoint, **values)
 
 
 def _to(span: Span) -> Answer:

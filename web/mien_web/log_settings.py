@@ -1,7 +1,7 @@
 """The settings of the home log: quiet hours, the box's time zone, and whether the smart home may
 know of one's mood."""
 
-from typing import Any
+from typing import Any, Literal
 
 from babel.dates import get_day_names
 from flask import abort, flash, redirect, render_template, request, url_for
@@ -13,7 +13,8 @@ from mien import settings as kept
 from mien.events import MienError
 from mien.quiet import Hours
 from mien_web import desk, door, languages, log, log_state, parts, person, words
-from mien_web.log import page
+
+page = log.page
 
 WEEKDAYS = range(1, 8)
 
@@ -123,13 +124,13 @@ def _said(hours: Hours) -> str:
     """On which days: `every day`, `Mon to Fri`, `Sat, Sun`."""
     days, names = hours.days, _weekdays("abbreviated")
     if len(days) == len(WEEKDAYS):
-        return gettext("every day")
+        return str(gettext("every day"))
     if len(days) > 2 and days == list(range(days[0], days[-1] + 1)):
-        return gettext("%(first)s to %(last)s", first=names[days[0]], last=names[days[-1]])
+        return str(gettext("%(first)s to %(last)s", first=names[days[0]], last=names[days[-1]]))
     return ", ".join(names[day] for day in days)
 
 
-def _weekdays(width: str) -> dict[int, str]:
+def _weekdays(width: Literal["abbreviated", "wide"]) -> dict[int, str]:
     names = get_day_names(width, "stand-alone", languages.locale())
     return {day: str(names[day - 1]) for day in WEEKDAYS}
 

@@ -87,8 +87,8 @@ def _running(person: Client, owner: Whose | None, word: str) -> State:
     if owner:
         return State(
             "on",
-            gettext("The log runs for another person of the house"),
-            gettext("A box keeps one log. Yours are your own check-ins."),
+            gettext("The log runs"),
+            gettext("The camera is open, and what it sees belongs to that log."),
         )
     given = desk.read(lambda db: clients.standing(db, person.id)).get("home")
     text = (

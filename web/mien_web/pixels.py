@@ -2,16 +2,18 @@
 long it was seen; and the same in a table."""
 
 from datetime import date
+from functools import lru_cache
 from typing import Literal
 
 from flask import url_for
-from flask_babel import format_decimal, gettext, ngettext
+from flask_babel import format_decimal, get_locale, gettext, ngettext
 from msgspec import Struct
 
 from mien.checkins import Daily
 from mien.moodlog import Seen
-from mien_web import almanac, labels, mood_words, seen
+from mien_web import almanac, mood_words, seen
 from mien_web.almanac import Span
+from mien_web.languages import percent
 
 Shown = Literal["said", "look", "top", "seen"]
 SHOWN: tuple[Shown, ...] = ("said", "look", "top", "seen")
@@ -121,10 +123,16 @@ def sentences(said: dict[date, Daily]) -> list[str]:
 
 
 def _said(daily: Daily | None) -> tuple[str, str]:
-    if daily is None:
+    locale = str(get_locale())
+    return _said_words(step(daily), daily.count, locale) if daily else _said_words(None, 0, locale)
+
+
+@lru_cache(512)
+def _said_words(mood: int | None, count: int, locale: str) -> tuple[str, str]:
+    """What a day's check-ins are drawn as and called."""
+    if not count:
         return "", gettext("nothing said")
-    mood = step(daily)
-    times = ngettext("%(num)s check-in", "%(num)s check-ins", daily.count)
+    times = ngettext("%(num)s check-in", "%(num)s check-ins", count)
     if mood is None:
         return ' class="noted"', gettext("%(times)s without a mood", times=times)
     return f' data-mood="{mood}"', f"{mood_words.mood(mood)}, {times}"
@@ -133,13 +141,23 @@ def _said(daily: Daily | None) -> tuple[str, str]:
 def _seen(found: Seen | None, show: str) -> tuple[str, str]:
     if found is None or not found.seen:
         return ' class="nobody"' if found else "", seen.top(found or seen.NOTHING, "day")
+    time = seen.duration(found.seen if show == "seen" else found.read)
     if show == "seen":
-        return f' data-amount="{seen.amount(found.seen)}"', seen.duration(found.seen)
-    read = gettext("read for %(time)s", time=seen.duration(found.read))
+        return f' data-amount="{seen.amount(found.seen)}"', time
+    locale = str(get_locale())
     most, look = found.top, seen.step(found.valence)
     if seen.thin(found, "day") or most is None or look is None:
-        return ' class="thin"', f"{gettext('too little to say')}, {read}"
+        return ' class="thin"', _read_words("", time, locale)
     if show == "top":
-        name, share = labels.NAMES[most], seen.percent(found.share(most))
-        return f' data-expression="{most}"', f"{name}, {share}, {read}"
-    return f' data-mood="{look}"', f"{seen.steps()[look]}, {read}"
+        word = f"{seen.look(most, locale)}, {percent(found.share(most))}"
+        return f' data-expression="{most}"', _read_words(word, time, locale)
+    return f' data-mood="{look}"', _read_words(look, time, locale)
+
+
+@lru_cache(4096)
+def _read_words(look: str | int, time: str, locale: str) -> str:
+    """What a face looked like, a number for how pleasantly, and how long it was read for."""
+    word = seen.steps()[look] if isinstance(look, int) else look
+    return str(
+        gettext("%(look)s, read for %(time)s", look=word or gettext("too little to say"), time=time)
+    )

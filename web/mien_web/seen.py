@@ -1,15 +1,15 @@
 """What was seen, as the log's pages say and draw it: never without how long it was seen for."""
 
 from collections.abc import Iterable
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import add
 from typing import Literal
 
-from flask_babel import format_decimal, gettext
+from flask_babel import format_decimal, get_locale, gettext
 from msgspec import Struct
 
 from mien import moodlog
-from mien.events import EXPRESSIONS
+from mien.events import EXPRESSIONS, Expression
 from mien.moodlog import Hour, Seen
 from mien_web import labels
 from mien_web.drawing import ORDER
@@ -68,53 +68,62 @@ def amount(seconds: int) -> int:
 
 
 def duration(seconds: int) -> str:
-    """`3 h 10 min`, `12 min`, `under a minute`; a nought is `0 min`."""
-    minutes = round(seconds / 60) if seconds >= 60 else 0
-    if seconds and not minutes:
-        return gettext("under a minute")
+    """`3 h 10 min`, `12 min`, `under a minute`; a nought is `0 min`, and over 100 hours minutes do
+    not matter."""
+    minutes = round(seconds / 60) if seconds >= 60 else -bool(seconds)
+    return _duration(minutes, str(get_locale()))
+
+
+@lru_cache(4096)  # a year has more than a thousand
+def _duration(minutes: int, locale: str) -> str:
     hours, minute = divmod(minutes, 60)
-    if not hours:
-        return gettext("%(minutes)s min", minutes=minute)
-    return gettext("%(hours)s h %(minutes)s min", hours=format_decimal(hours), minutes=minute)
+    if minutes < 0:
+        said = gettext("under a minute")
+    elif not hours:
+        said = gettext("%(minutes)s min", minutes=minute)
+    elif hours >= 100:
+        said = gettext("%(hours)s h", hours=format_decimal(round(minutes / 60)))
+    else:
+        said = gettext("%(hours)s h %(minutes)s min", hours=hours, minutes=minute)
+    return str(said)
+
+
+@lru_cache(64)
+def look(name: Expression, locale: str) -> str:
+    """An expression in words; looked up often."""
+    return str(labels.NAMES[name])
 
 
 def brief(seconds: int) -> str:
     """The same where there is little room: `3:10 h`, `12 min`."""
     minutes = round(seconds / 60)
     if minutes < 60:
-        return gettext("%(minutes)s min", minutes=minutes or "<1")
-    return gettext("%(hours)s h", hours=f"{minutes // 60}:{minutes % 60:02}")
+        return str(gettext("%(minutes)s min", minutes=minutes or "<1"))
+    return str(gettext("%(hours)s h", hours=f"{minutes // 60}:{minutes % 60:02}"))
 
 
 def top(seen: Seen, scale: Scale) -> str:
     """`happiness, 43 %`, or why nothing can be said."""
     if not seen.seconds:
-        return gettext("not watched")
+        return str(gettext("not watched"))
     if not seen.seen:
-        return gettext("nobody seen")
+        return str(gettext("nobody seen"))
     most = seen.top
     if thin(seen, scale) or most is None:
-        return gettext("too little to say")
-    return f"{labels.NAMES[most]}, {percent(seen.share(most))}"
+        return str(gettext("too little to say"))
+    return f"{look(most, str(get_locale()))}, {percent(seen.share(most))}"
 
 
 def steps() -> dict[int, str]:
     """How pleasant a face looked, in words."""
-    return {
-        1: gettext("unpleasant"),
-        2: gettext("rather unpleasant"),
-        3: gettext("neither"),
-        4: gettext("rather pleasant"),
-        5: gettext("pleasant"),
-    }
-
-
-def pleasant(seen: Seen, scale: Scale) -> str:
-    """How pleasant the face looked, in a word."""
-    found = step(seen.valence)
-    if found is None or thin(seen, scale):
-        return top(NOTHING if not seen.seconds else seen, scale)
-    return steps()[found]
+    words = (
+        gettext("unpleasant"),
+        gettext("rather unpleasant"),
+        gettext("neither"),
+        gettext("rather pleasant"),
+        gettext("pleasant"),
+    )
+    return {number: str(word) for number, word in enumerate(words, 1)}
 
 
 # ── the picture of a day ─────────────────────────────────────────────────────────────────────────
@@ -170,15 +179,16 @@ def columns(hours: list[Hour], now_ms: int) -> list[Column]:
 def clock(hour: Hour) -> str:
     """`14:00`; of the hour that comes twice the second `2:00 (again)`."""
     said = f"{hour.hour}:00"
-    return gettext("%(time)s (again)", time=said) if hour.again else said
+    return str(gettext("%(time)s (again)", time=said)) if hour.again else said
 
 
 def _title(hour: Hour) -> str:
     seen = hour.seen
-    return gettext(
+    said = gettext(
         "%(time)s – seen %(seen)s, read %(read)s: %(top)s",
         time=clock(hour),
         seen=duration(seen.seen),
         read=duration(seen.read),
         top=top(seen, "hour"),
     )
+    return str(said)
