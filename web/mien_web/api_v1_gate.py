@@ -5,6 +5,7 @@ asked for (see `guard`).
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import msgspec
@@ -115,10 +116,8 @@ def _let_in(scope: Scope) -> None:
             gettext("This token does not allow “%(scope)s”. Make one that does.", scope=scope),
         )
     if tokens.stale(held, door.now_ms()):
-        try:
+        with suppress(StoreError):  # a full disk keeps nobody from reading
             desk.write(lambda db: tokens.used(db, held.id, door.now_ms()))
-        except StoreError:  # a full disk keeps nobody from reading
-            pass
     g.user, g.held = held.user, held
 
 

@@ -1,0 +1,179 @@
+"""Sessions over the API and by MQTT: started, tagged and stopped with the same checks as on the
+pages."""
+
+import uuid
+from typing import Literal
+
+from flask import abort, request
+from flask_babel import gettext
+from msgspec import Struct
+
+from mien import clients, sessions, taps
+from mien.clients import Client
+from mien.clock import iso
+from mien.sessions import KeywordError, Session
+from mien.taps import Tap
+from mien_web import clients as client_page
+from mien_web import desk, leading, session, session_words
+from mien_web.api_v1_gate import Parameter, offer
+
+MOST = 200
+How = Literal["on", "off", "moment"]
+
+
+class Start(Struct, frozen=True, forbid_unknown_fields=True):
+    """`client` is a code name."""
+
+    client: str
+
+
+class Tag(Struct, frozen=True, forbid_unknown_fields=True):
+    """A topic goes on from now, ends, or was a moment. `id` is a UUID of yours: sent again, it is
+    the same tap."""
+
+    text: str
+    how: How = "on"
+    id: str | None = None
+
+
+class SessionTold(Struct, frozen=True):
+    """A session. `client` is the code name; `start` UTC, which is to be trusted where `clock_ok`;
+    `length_s` so far while it runs. `ended`: stopped, forgotten, restart or withdrawn."""
+
+    id: str
+    client: str
+    start: str
+    clock_ok: bool
+    running: bool
+    length_s: float
+    ended: str | None
+
+
+class Sessions(Struct, frozen=True):
+    """The newest first."""
+
+    sessions: list[SessionTold]
+
+
+class Tagged(Struct, frozen=True):
+    """`at_s` is the time in the session."""
+
+    id: str
+    text: str
+    how: How
+    at_s: float
+
+
+@offer(
+    "GET", "/sessions", "sessions", "Sessions with the user's clients",
+    answer=Sessions,
+    parameters=(Parameter("client", {"type": "string"}, "Code name; all clients if left out."),),
+    problems=(404,),
+)  # fmt: skip
+def led() -> Sessions:
+    code = request.args.get("client")
+    with_whom = [client_of(code)] if code else _clients()
+    found = [
+        (one, client)
+        for client in with_whom
+        for one in desk.read(lambda db, id=client.id: sessions.of_client(db, id))  # type: ignore[misc]
+    ]
+    found.sort(key=lambda pair: (-pair[0].utc, pair[0].id))
+    return Sessions([told(one, client) for one, client in found[:MOST]])
+
+
+@offer(
+    "POST", "/sessions", "sessions", "Start a session, or join the one that runs",
+    answer=SessionTold, body=Start, status=201, problems=(400, 404, 409, 422, 503),
+)  # fmt: skip
+def begin(body: Start) -> SessionTold:
+    return start(body.client)
+
+
+@offer("POST", "/sessions/<id>/stop", "sessions", "Stop a session",
+       answer=SessionTold, problems=(404,))  # fmt: skip
+def end(id: str) -> SessionTold:
+    return stop(*session.find(id))
+
+
+@offer(
+    "POST", "/sessions/<id>/tags", "sessions", "Tag what is being talked about",
+    answer=Tagged, body=Tag, status=201, problems=(400, 404, 409, 422),
+)  # fmt: skip
+def add_tag(id: str, body: Tag) -> Tagged:
+    if body.id is not None and not taps.is_id(body.id):
+        abort(422, gettext("An id must be a UUID in small letters, made anew for each tag."))
+    found, client = session.find(id)
+    return tag(found, client, body.text, body.how, body.id or str(uuid.uuid4()))
+
+
+# ── what commands by MQTT do, too ────────────────────────────────────────────────────────────────
+
+
+def start(code: str) -> SessionTold:
+    client = client_of(code)
+    session.tidy()
+    return told(leading.begin(client), client)
+
+
+def running() -> tuple[Session, Client]:
+    """This user's session that runs."""
+    session.tidy()
+    found = client_page.running()
+    if found is None:
+        abort(409, gettext("No session of yours runs."))
+    return found
+
+
+def stop(found: Session, client: Client, id: str | None = None) -> SessionTold:
+    if found.length_ms is None:
+        leading.perform(found, client, [Tap(id or str(uuid.uuid4()), "stop")])
+    return told(*session.find(found.id))
+
+
+def tag(found: Session, client: Client, text: str, how: How, id: str) -> Tagged:
+    """Under this id, a UUID: done once."""
+    try:
+        text = sessions.clean(text)
+    except KeywordError as error:
+        abort(422, str(session_words.FAULTS[error.fault]))
+    name = str(uuid.uuid5(uuid.UUID(id), "topic"))
+    kinds = {"on": "tag_on", "off": "tag_off", "moment": "moment"}
+    known = [one.text.casefold() for one in desk.read(lambda db: _topics(db))]
+    if how == "off" and text.casefold() not in known:
+        abort(409, gettext("This topic is not in your list, so it cannot end."))
+    sent = [Tap(name, "keyword_new", text=text), Tap(id, kinds[how], keyword=name)]
+    for done in (answers := leading.perform(found, client, sent)):
+        if done.fault:
+            abort(409, str(session_words.FAULTS[done.fault]))
+    return Tagged(id, text, how, answers[-1].at_ms / 1000)
+
+
+def _topics(db: object) -> list[sessions.Keyword]:
+    return sessions.keywords(db, desk.user().id)
+
+
+def client_of(code: str) -> Client:
+    """The user's client of this code name, in which capitals do not count."""
+    wanted = code.strip().casefold()
+    for one in _clients():
+        if one.code.casefold() == wanted and not one.archived:
+            return one
+    return abort(404, gettext("You have no client of this code name."))
+
+
+def _clients() -> list[Client]:
+    return desk.read(lambda db: clients.of(db, desk.user().id))
+
+
+def told(found: Session, client: Client) -> SessionTold:
+    now = desk.now()
+    return SessionTold(
+        found.id,
+        client.code,
+        iso(found.utc / 1000),
+        found.clock_ok,
+        found.length_ms is None,
+        sessions.now_ms(found, now) / 1000,
+        found.ended,
+    )
