@@ -25,7 +25,7 @@ from mien.moodcsv import Reports
 
 A_TIME = 5000
 """Check-ins that are written in one transaction: others may wait for it, and do for 5 s."""
-_SORTED = 50 * A_TIME
+_SORTED = 20 * A_TIME
 
 Kind = Literal["daylio", "csv"]
 Write = Callable[[Callable[[Any], Any]], Any]

@@ -50,7 +50,12 @@ class Table:
     def opened(cls, path: Path) -> "Table":
         """Raises CsvError also where there is no such file."""
         try:
-            return cls(path.open("rb"), path.name)
+            file = path.open("rb")
+            try:
+                return cls(file, path.name)
+            except BaseException:
+                file.close()
+                raise
         except OSError as error:
             reason = (error.strerror or "").lower()
             raise CsvError(f"{path} cannot be read: {reason}. Name a CSV file.") from None
