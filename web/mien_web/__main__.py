@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import waitress
 
 from mien import config, notify, uploads
-from mien_web import create_app, session, watchdog
+from mien_web import create_app, errands, session, watchdog
 
 SPARE_THREADS = 4
 """Threads beside those that hold a viewer's open question."""
@@ -65,6 +66,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _leave)
     # A session that was forgotten stops also when every browser is closed.
     threading.Thread(target=session.mind, args=(app,), name="tidy", daemon=True).start()
+    errand = (app, time.sleep)
+    threading.Thread(target=errands.mind, args=errand, name="errands", daemon=True).start()
     if handed:
         watchdog.start(handed.getsockname())
     else:

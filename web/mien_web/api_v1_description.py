@@ -27,7 +27,7 @@ SAID = {
 @cache
 def document() -> dict[str, Any]:
     """The whole document."""
-    kinds = {Problem}
+    kinds: set[Any] = {Problem}
     for one in OFFERS:
         kinds.update(kind for kind in (one.answer, one.body) if isinstance(kind, type))
     # Sorted, so that the document is the same in each run.
