@@ -18,6 +18,11 @@ GROUND = [
     "moodlog",
     "quiet",
     "reminders",
+    "retained",
+    "discovery",
+    "today",
+    "smart_home",
+    "asyncapi",
     "broker",
     "publisher",
     "emotions",
@@ -55,8 +60,14 @@ GROUND = [
     "heads",
     "intervals",
     "predictions",
+    "activities",
+    "checkins",
+    "checkin_import",
+    "csvfile",
+    "daylio",
+    "moodcsv",
 ]
-PURE = ["smoothing", "tracks", "reading", "pose", "layer"]
+PURE = ["smoothing", "tracks", "reading", "pose", "layer", "moodanalysis", "moodplot"]
 
 
 def imported(module: str) -> set[str]:
