@@ -35,6 +35,7 @@ from mien_web import (
     person,
     predictions,
     reminders,
+    restoring,
     seat,
     session,
     tokens,
@@ -69,6 +70,7 @@ PAGES = (
     trust.page,
     api_v1.page,
     backups.page,
+    restoring.page,
 )
 
 
@@ -133,7 +135,7 @@ _UNDER = {
     **dict.fromkeys(("clients", "session", "review", "map", "exports"), "clients.index"),
     **dict.fromkeys(("library", "facs"), "library.index"),
     **dict.fromkeys(("model", "predictions"), "model.show"),
-    **dict.fromkeys(("household", "seat", "backups"), "household.index"),
+    **dict.fromkeys(("household", "seat", "backups", "restoring"), "household.index"),
 }
 """Which entry of the menu the pages of a blueprint belong to."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, url_for
 from flask_babel import gettext
 
-from mien import attempts, audit, passphrase, settings, users
+from mien import attempts, audit, backup, passphrase, settings, users
 from mien.users import Account, Role, UserError
 from mien_web import acts, desk, door
 
@@ -41,6 +41,9 @@ def _index(problem: str | None) -> str:
             "setting": settings.setting(db),
             "idle": door.idle_minutes(db),
             "accounts": _people(db),
+            "backup_utc": backup.last_utc(db),
+            "stale": backup.stale(db, desk.now()),
+            "days": backup.STALE_DAYS,
         }
 
     return render_template("household/index.html", problem=problem, **desk.read(work))

@@ -192,6 +192,12 @@ class Jobs:
         with self._lock:
             return [job for job in reversed(self._jobs) if job.user == user]
 
+    def clear(self, but: Job) -> None:
+        with self._lock:
+            gone, self._jobs = [job for job in self._jobs if job is not but], [but]
+        for job in gone:
+            job.cancel()
+
     def close(self) -> None:
         """Stop all, and wait until they are gone."""
         for job in list(self._jobs):
@@ -209,24 +215,30 @@ def _jobs() -> Jobs:
     return jobs
 
 
-def start(kind: str, work: Work, subject: str = "") -> Job:
+def start(kind: str, work: Work, subject: str = "", user: int | None = None) -> Job:
     """Begin `work` in a thread of its own, for the user who asks; what it returns becomes the
     job's `result`. Within it `desk`, `gettext` and the application work, a request does not.
 
     Args:
         kind: what is done; only one of a kind runs at a time.
         subject: whom or what it is about, for `last`.
+        user: for this one, where nobody is signed in.
 
     Raises:
         Busy: one of the kind is running.
     """
-    job = Job(kind, subject, desk.user().id)
+    job = Job(kind, subject, desk.user().id if user is None else user)
     _jobs().add(job)
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     threading.Thread(
         target=job.run, args=(app, work, language()), name=f"job {kind}", daemon=True
     ).start()
     return job
+
+
+def forget(but: Job) -> None:
+    """Stop all others and forget what came of them: their users are not who they were."""
+    _jobs().clear(but)
 
 
 def last(kind: str, subject: str = "") -> Job | None:

@@ -7,7 +7,7 @@ from flask_babel import gettext
 
 from mien import attempts, audit, firstrun, passphrase, settings, users
 from mien.users import Role
-from mien_web import desk, door
+from mien_web import desk, door, restoring
 
 page = Blueprint("welcome", __name__)
 
@@ -24,14 +24,8 @@ def set_up() -> Any:
     if desk.read(users.set_up):
         flash(gettext("This box is set up already. Sign in."))
         return redirect(url_for("door.login"), 303)
-    doors = (attempts.door("code", "first run"), door.address())
-    if wait := desk.write(lambda db: attempts.begin(db, door.now_ms(), *doors)):
-        problems = {"code": door.waiting(wait)}
-        return door.refused(render_template("door/welcome.html", problems=problems), wait)
-    if not firstrun.fits(desk.config().state_dir, request.form.get("code", "")):
-        wrong = gettext("This is not the code. It stands in the log of the box.")
-        return render_template("door/welcome.html", problems={"code": wrong}), 403
-    desk.write(lambda db: attempts.succeeded(db, *doors))
+    if answer := _no_code():
+        return answer
     name = users.name_of(request.form.get("name", ""))
     chosen, said = request.form.get("setting"), request.form.get("passphrase", "")
     problems = {}
@@ -61,3 +55,25 @@ def set_up() -> Any:
     firstrun.used(desk.config().state_dir)
     door.tell_daemon()
     return door.let_in(user, name, url_for("live.show"))
+
+
+@page.post("/welcome/restore")
+def restore() -> Any:
+    """Instead of all that: take over what another box had."""
+    if desk.read(users.set_up):
+        flash(gettext("This box is set up already. Sign in."))
+        return redirect(url_for("door.login"), 303)
+    return _no_code() or restoring.begin(None)
+
+
+def _no_code() -> Any:
+    """The answer to who does not have the one-time code; None for who has."""
+    doors = (attempts.door("code", "first run"), door.address())
+    if wait := desk.write(lambda db: attempts.begin(db, door.now_ms(), *doors)):
+        problems = {"code": door.waiting(wait)}
+        return door.refused(render_template("door/welcome.html", problems=problems), wait)
+    if not firstrun.fits(desk.config().state_dir, request.form.get("code", "")):
+        wrong = gettext("This is not the code. It stands in the log of the box.")
+        return render_template("door/welcome.html", problems={"code": wrong}), 403
+    desk.write(lambda db: attempts.succeeded(db, *doors))
+    return None
