@@ -132,6 +132,19 @@ def test_not_seen_and_not_watched_are_told_apart(
     assert "not seen: watched, and nobody was in the seat 1 h 2 min" in text
 
 
+def test_check_ins_close_together_do_not_hide_each_other(
+    box: pages.Box, anna: pages.Browser, me: str
+) -> None:
+    saw(box, NOON)
+    for minute, mood in ((0, 1), (20, 2), (40, 3)):
+        says(box, me, NOON.replace(minute=minute), mood)
+    says(box, me, NOON.replace(hour=20), 4)
+    chart = section(anna.get("/log/day/2026-11-20").text, "What the face looked like")
+    heights = re.findall(r'<svg x="[\d.]+%" y="(\d+)"[^>]* data-mood="(\d)"', chart)
+    assert len({height for height, mood in heights if mood != "4"}) == 3
+    assert dict(map(reversed, heights))["4"] == dict(map(reversed, heights))["1"]  # type: ignore[arg-type]
+
+
 def test_several_people_are_minutes_that_cannot_be_told(
     box: pages.Box, anna: pages.Browser, me: str
 ) -> None:

@@ -20,6 +20,10 @@ page = Blueprint("log", __name__)
 door.needs(page, "home")
 
 
+MARK = 7.0
+"""Percent of the width of a phone's picture that a check-in's mark takes."""
+
+
 class Book(Struct, frozen=True):
     """Whose log is open. `since_ms`: from when on the box's log is this person's, None where it is
     another's or nobody's."""
@@ -145,12 +149,23 @@ def _day(span: Span) -> str:
         columns=seen.columns(hours, opened.now_ms),
         hours=hours,
         back=_clocks(hours),
-        marks=[
-            (round(100 * (one.utc - start) / (end - start), 2), one)
-            for one in said
-            if one.utc is not None and start <= one.utc < end
-        ],
+        marks=(marks := _marks(said, start, end)),
+        top=28 + 23 * max((lane for _, lane, _ in marks), default=0),
     )
+
+
+def _marks(said: list[Checkin], start: int, end: int) -> list[tuple[float, int, Checkin]]:
+    """Where check-ins stand above the picture of the day: percent from the left, and the lane, for
+    those that lie close together."""
+    found: list[tuple[float, int, Checkin]] = []
+    ends: list[float] = []
+    for one in said:
+        if one.utc is not None and start <= one.utc < end:
+            left = round(100 * (one.utc - start) / (end - start), 2)
+            lane = next((n for n, until in enumerate(ends) if left >= until), len(ends))
+            ends[lane : lane + 1] = [left + MARK]
+            found.append((left, lane, one))
+    return found
 
 
 def _days(span: Span) -> str:
@@ -233,9 +248,11 @@ def _clocks(hours: list[moodlog.Hour]) -> str:
 
 
 def link(span: Span) -> str:
-    """The address of a span's page."""
+    """The address of a span's page; from year to year the pixels show the same."""
     endpoint, name = ENDPOINTS[span.kind]
     values: dict[str, Any] = {name: span.value}
+    if span.kind == "year" and request.args.get("show") in pixels.SHOWN:
+        values["show"] = request.args["show"]
     return url_for(endpoint, **values)
 
 

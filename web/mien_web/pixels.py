@@ -38,13 +38,21 @@ class Row(Struct, frozen=True, gc=False):
     seen: str
 
 
-def shown() -> list[tuple[Shown, str]]:
-    """What the pixels can show, the person's own word first."""
+def shown() -> list[tuple[Shown, str, str]]:
+    """What the pixels can show, the person's own word first: its name, and what it means."""
     return [
-        ("said", gettext("What you said")),
-        ("look", gettext("How your face looked")),
-        ("top", gettext("Most frequent look")),
-        ("seen", gettext("Time seen")),
+        ("said", gettext("You said"), gettext("The mood that you said, on average of the day.")),
+        (
+            "look",
+            gettext("Pleasantness"),
+            gettext("How pleasant the face looked, on average of what was read."),
+        ),
+        (
+            "top",
+            gettext("Top look"),
+            gettext("Beside neutral, the expression that was read most often."),
+        ),
+        ("seen", gettext("Time seen"), gettext("How long somebody was seen in the seat.")),
     ]
 
 
@@ -145,7 +153,7 @@ def _seen(found: Seen | None, show: str) -> tuple[str, str]:
     if show == "seen":
         return f' data-amount="{seen.amount(found.seen)}"', time
     locale = str(get_locale())
-    most, look = found.top, seen.step(found.valence)
+    most, look = seen.standing_out(found), seen.step(found.valence)
     if seen.thin(found, "day") or most is None or look is None:
         return ' class="thin"', _read_words("", time, locale)
     if show == "top":

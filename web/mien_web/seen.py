@@ -21,8 +21,10 @@ PARTS = (*ORDER, "unknown", "away", "several")
 NOTHING = Seen(0, 0, 0, 0, 0, dict.fromkeys(EXPRESSIONS, 0), None)
 STEPS = (-0.3, -0.1, 0.1, 0.3)
 """Between the five steps of how pleasant a face looked."""
-AMOUNTS = (1800, 7200, 14_400)
+AMOUNTS = (3600, 10_800, 21_600)
 """Seconds seen in a day, between the four shades of it."""
+BESIDE = 0.05
+"""Share of what was read from which on an expression stands out beside neutral."""
 HEIGHT = 180
 """Pixels that an hour of 60 minutes is high."""
 
@@ -52,6 +54,15 @@ def part_names() -> dict[str, str]:
 def thin(seen: Seen, scale: Scale) -> bool:
     """Whether too little was read to say anything of it."""
     return seen.read < moodlog.ENOUGH_S[scale]
+
+
+def standing_out(seen: Seen) -> Expression | None:
+    """Beside neutral, in which most faces are most of the time, the most frequent expression; one
+    that is rare does not count. None where nothing was read."""
+    others = (name for name in EXPRESSIONS if name != "neutral")
+    most = max(others, key=lambda name: seen.expressions[name])
+    rare = seen.expressions[most] < BESIDE * seen.read
+    return ("neutral" if rare else most) if seen.read else None
 
 
 def step(valence: float | None) -> int | None:
