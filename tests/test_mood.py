@@ -98,7 +98,7 @@ def test_the_picture_elsewhere(
     [
         (b"", "is empty"),
         (b"\x00\x01\x02" * 99, "is not a text file"),
-        (b"id,Hours,Day\n1,2,3\n", "the columns are missing: Pride, Love, Hope"),
+        (b"id,Hours,Day\n1,2,3\n", "missing among the columns: Pride, Love, Hope"),
         (HEADER.encode(), "it has a header and no rows"),
         (f"{HEADER}\n{row(1, 25, 3)}\n".encode(), "none of its rows can be used"),
     ],

@@ -80,7 +80,7 @@ def test_a_row_with_a_missing_value_is_dropped_and_counted(gone: str) -> None:
     found, reports = read(text(*rows))
     assert [one.emotions for one in found] == [mask(["love"])]
     assert reports.dropped == {"missing": 4}
-    assert reports.problems() == ["line 2: a value is missing (3 more rows like this)"]
+    assert reports.problems() == ["line 2: a value is missing (and 3 more)"]
 
 
 def test_rows_that_cannot_be_are_dropped_and_told_apart() -> None:
@@ -113,9 +113,9 @@ def test_other_spellings_of_the_columns() -> None:
 
 def test_all_missing_columns_are_named_in_one_sentence() -> None:
     header = ",".join(name for name in HEADER if name not in ("Awe", "Fear", "Day"))
-    with pytest.raises(CsvError, match=r"moods\.csv: the columns are missing: Day, Awe, Fear\."):
+    with pytest.raises(CsvError, match=r"moods\.csv: missing among the columns: Day, Awe, Fear\."):
         read(text(header=header))
-    with pytest.raises(CsvError, match=r"the column is missing: Awe\."):
+    with pytest.raises(CsvError, match=r"missing among the columns: Awe\."):
         read(text(header=",".join(HEADER).replace(",Awe", "")))
 
 

@@ -10,6 +10,7 @@ from flask import Flask
 
 import mien
 import pages
+from mien import moodcsv
 from mien.config import Config
 from mien.control import ControlClient, ControlError
 from mien.events import EXPRESSIONS, Part, Reason
@@ -41,12 +42,12 @@ MODULES = (
 )  # fmt: skip
 
 
-def literals(module: str) -> Iterator[str]:
+def literals(module: str, speakers: set[str] = SPEAKERS) -> Iterator[str]:
     """What a module of the service may say, with "X" for what it fills in."""
     for node in ast.walk(ast.parse((DAEMON / f"{module}.py").read_text())):
         said: list[ast.expr] = []
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.func.id in SPEAKERS:
+            if node.func.id in speakers:
                 said = [*node.args, *(word.value for word in node.keywords)]
                 said = said[2:] if node.func.id == "Part" else said
         elif isinstance(node, ast.Assign):
@@ -233,3 +234,29 @@ def test_the_script_gets_every_word_in_german(box: pages.Box) -> None:
     assert found["head"]["right"] == "{degrees}° rechts"
     assert found["minutes"] == "{minutes} min {seconds} s"
     assert found["looks"] == "Ausdruck sieht aus nach: {name}, {percent}"
+
+
+OF_CHECKINS = sorted(
+    {
+        text
+        for module in ("activities", "checkins", "checkin_import", "csvfile", "moodcsv", "daylio")
+        for text in literals(module, {"CheckinError", "CsvError", "_Unreadable"})
+    }
+    | set(moodcsv._SENTENCES.values())
+)
+
+
+def test_much_is_said_of_check_ins() -> None:
+    assert len(OF_CHECKINS) > 30
+
+
+@pytest.mark.parametrize("text", OF_CHECKINS)
+def test_all_that_is_said_of_check_ins_and_of_files_of_them_is_known(app: Flask, text: str) -> None:
+    assert any(pattern.fullmatch(text) for pattern in parts._KNOWN.values())
+    assert say(app, text, "en") == text
+
+
+def test_a_problem_of_a_line_is_said_as_one(app: Flask) -> None:
+    text = "line 8: a value is missing (and 3 more)"
+    with app.test_request_context(headers={"Accept-Language": "en"}):
+        assert parts.say(text) == text

@@ -87,7 +87,7 @@ class Reports:
         """What was wrong with the rows that were dropped, a sentence each kind."""
         return [
             f"line {self.first[fault]}: {_SENTENCES[fault]}"
-            + (f" ({count - 1} more rows like this)" if count > 1 else "")
+            + (f" (and {count - 1} more)" if count > 1 else "")
             for fault, count in self.dropped.items()
         ]
 
@@ -115,10 +115,9 @@ def _order(table: Table) -> list[int]:
     wanted = [_plain(name) for name in _COLUMNS]
     missing = [name for name, plain in zip(_COLUMNS, wanted, strict=True) if plain not in found]
     if missing:
-        are = "columns are" if len(missing) > 1 else "column is"
         raise CsvError(
-            f"{table.name}: the {are} missing: {', '.join(missing)}. The first line must name "
-            f"{', '.join(_COLUMNS)}, in any order."
+            f"{table.name}: missing among the columns: {', '.join(missing)}. The first line must "
+            f"name {', '.join(_COLUMNS)}, in any order."
         )
     twice = [name for name, plain in zip(_COLUMNS, wanted, strict=True) if found.count(plain) > 1]
     if twice:

@@ -244,6 +244,55 @@ SENTENCES = (
         "the service at %(path)s answers in another version's way (%(reason)s); install the same "
         "version of both services and restart them"
     ),
+    # check-ins
+    N_("A mood is one of five steps, 1 to 5, not %(mood)s. Choose one."),
+    N_(
+        "This check-in says nothing yet. Choose a mood, an emotion or an activity, or write a note."
+    ),
+    N_("A check-in cannot be from before %(year)s. Correct the date."),
+    N_("This moment has not come yet. Choose one that has passed."),
+    N_("“%(name)s” is none of the eighteen emotions. Choose among them."),
+    N_("A check-in may have %(most)s activities, not %(count)s. Take some out."),
+    N_("A note may have %(most)s characters, this one has %(count)s. Shorten it."),
+    N_("This check-in belongs to somebody else. Load the page again."),
+    N_("This activity is not there any more. Load the page again."),
+    N_("An activity needs a name. Type one."),
+    N_("An activity may have %(most)s characters, “%(beginning)s…” has %(count)s. Shorten it."),
+    N_("What does the mood “%(word)s” mean? Choose one of five steps."),
+    # files of check-ins; a problem of a line may come after its number
+    N_("%(path)s is empty. Export the file anew."),
+    N_("%(path)s cannot be read: %(reason)s. Name a CSV file."),
+    N_("%(path)s cannot be read: %(reason)s. Copy it anew."),
+    N_("%(path)s is a zip or a spreadsheet, not a CSV file. Unpack it, or save it as CSV."),
+    N_("%(path)s is not a text file. Export the file as CSV."),
+    N_("%(path)s holds no table: its first lines are blank. Export the file anew."),
+    N_(
+        "%(path)s, line %(line)s: a quotation mark is opened here and not closed again. Close it, "
+        "or export the file anew."
+    ),
+    N_(
+        "%(path)s: missing among the columns: %(names)s. The first line must name %(all)s, in any "
+        "order."
+    ),
+    N_("%(path)s: the first line names %(names)s more than once. Leave one."),
+    N_(
+        "%(path)s: the first line names no %(names)s. Is it Daylio's export? In the app choose "
+        "More, Export Entries, CSV (table)."
+    ),
+    N_("line %(line)s: %(why)s"),
+    N_("%(why)s (and %(count)s more)"),
+    N_("a value is missing"),
+    N_("the hour is not a whole number from 0 to 23"),
+    N_("the day is not a whole number from 1 to 7"),
+    N_("an emotion is neither 0 nor 1, or the row has more fields than the header"),
+    N_("it has more fields than the first line"),
+    N_("it has no date"),
+    N_("there is no day “%(day)s”"),
+    N_("“%(day)s” may be two different days; take the file as Daylio exported it"),
+    N_("“%(day)s” is no date such as 2026-11-20"),
+    N_("“%(day)s” of the year “%(year)s” is no date such as May 18"),
+    N_("there is no time “%(time)s”"),
+    N_("“%(time)s” is no time such as 20:39 or 8:39 PM"),
     # files of any kind
     N_("%(path)s cannot be read: %(reason)s"),
     N_("%(path)s is empty (0 bytes)"),
