@@ -155,7 +155,8 @@ def _feeling(feeling: Any) -> str:
     rest = feeling.share.value - feeling.difference.value
     return str(
         gettext(
-            "%(emotion)s in %(share)s of them, otherwise in %(rest)s (difference %(interval)s points)",
+            "%(emotion)s in %(share)s of them, otherwise in %(rest)s "
+            "(difference %(interval)s points)",
             emotion=mood_words.emotion(feeling.emotion),
             share=percent(feeling.share.value),
             rest=percent(rest),
