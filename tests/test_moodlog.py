@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from home_log import HomeLog, at
+from seat_log import HomeLog, at
 from mien import moodlog
 from mien.events import EXPRESSIONS, Quarter
 from mien.moodlog import Seen

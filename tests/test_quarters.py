@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from home_log import HomeLog
+from seat_log import HomeLog
 from mien import quarters
 from mien.events import EXPRESSIONS, MienError, Quarter, Stretch
 from mien.quarters import COUNTS, QUARTER_MS

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from home_log import HomeLog, at
+from seat_log import HomeLog, at
 from mien import mandate, quiet
 from mien.events import MienError
 from mien.quiet import Hours

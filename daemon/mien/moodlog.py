@@ -92,8 +92,8 @@ def since(db: Any, client: str) -> int | None:
 
 def days(db: Any, first: date, last: date, zone: ZoneInfo, since_ms: int = 0) -> dict[date, Seen]:
     """The days, `last` included, on which the box watched, in order."""
-    found = _grouped(db, first, last, zone, since_ms, "at / 86400000")
-    return {date.fromordinal(_EPOCH + day): seen for day, seen in sorted(found.items())}
+    found = _grouped(db, first, last, zone, since_ms, _DAY)
+    return {date.fromordinal(_EPOCH + day): seen for day, seen in found.items()}
 
 
 def hours(db: Any, day: date, zone: ZoneInfo, since_ms: int = 0) -> list[Hour]:
@@ -124,7 +124,11 @@ def by_weekday(
     db: Any, first: date, last: date, zone: ZoneInfo, since_ms: int = 0
 ) -> dict[int, Seen]:
     """Each weekday, 1 Monday – 7 Sunday, over these days; those on which the box watched."""
-    return _grouped(db, first, last, zone, since_ms, "(at / 86400000 + 3) % 7 + 1")
+    found: dict[int, Seen] = {}
+    for day, seen in days(db, first, last, zone, since_ms).items():
+        here = found.get(day.isoweekday())
+        found[day.isoweekday()] = here + seen if here else seen
+    return dict(sorted(found.items()))
 
 
 def first_day(db: Any, zone: ZoneInfo, since_ms: int = 0) -> date | None:
@@ -183,6 +187,8 @@ def undated(db: Any, since_ms: int = 0) -> list[Undated]:
 # ── within ───────────────────────────────────────────────────────────────────────────────────────
 
 
+_DAY = "at / 86400000"
+_QUARTERS = DAY_MS // QUARTER_MS
 _NOTHING = (0,) * len(COUNTS)
 _COLUMNS = ", ".join(COUNTS)
 
@@ -207,20 +213,36 @@ def _sums(
     """
     found: dict[int, list[int]] = {}
     above, fresh = _above(since_ms), _unrolled(db, since_ms)
-    rows = db.execute(
-        f"SELECT {group.replace('at', f'(quarter * {QUARTER_MS} + ?1)')} AS it, {SUMS} "
-        "FROM quarters WHERE quarter >= ?2 AND quarter < ?3 AND (quarter >= ?4 OR imported >= ?5) "
-        "GROUP BY it",
-        (offset, -(-start // QUARTER_MS), -(-end // QUARTER_MS), above // QUARTER_MS,
-         max(1, since_ms)),
-    )  # fmt: skip
-    _add(found, ((row[0], row[1:]) for row in rows))
+    span = (-(-start // QUARTER_MS), -(-end // QUARTER_MS))
+    query = f"{SUMS} FROM quarters WHERE quarter >= ?1 AND quarter < ?2"
+    if start < above:
+        query += f" AND (quarter >= {above // QUARTER_MS} OR imported >= {max(1, since_ms)})"
+    if group == _DAY:  # one after the other, which is faster than to sort a year
+        _add(found, _by_day(db, f"SELECT {query}", span, offset // QUARTER_MS))
+    else:
+        key = group.replace("at", f"(quarter * {QUARTER_MS} + {offset})")
+        rows = db.execute(f"SELECT {key} AS it, {query} GROUP BY it", span)
+        _add(found, ((row[0], row[1:]) for row in rows))
     for low, high in ((since_ms, min(above, fresh)), (fresh, _EVER)):
         low, high = max(low, start), min(high, end)
         if low < high:
             rows = _of_minutes(db, low, high, offset, group, "GROUP BY 1")
             _add(found, ((row[0], row[1:]) for row in rows))
     return found
+
+
+def _by_day(
+    db: Any, query: str, span: tuple[int, int], offset: int
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """The sums of each day of a clock that is ahead by so many quarters, where there are any."""
+    start, end = span
+    while start < end:
+        day = (start + offset) // _QUARTERS
+        stop = min(end, (day + 1) * _QUARTERS - offset)
+        counts = db.execute(query, (start, stop)).fetchone()
+        if counts[0] is not None:
+            yield day, counts
+        start = stop
 
 
 def _of_minutes(
