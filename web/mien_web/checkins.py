@@ -20,11 +20,32 @@ from werkzeug.wrappers import Response as Answer
 from mien import checkins, zone
 from mien.checkins import Checkin, CheckinError
 from mien.emotions import EMOTIONS, MOODS, NEGATIVE, POSITIVE
-from mien_web import almanac, checkin_list, desk, door, mood_words, parts, person, when
+from mien_web import (
+    almanac,
+    checkin_files,
+    checkin_list,
+    desk,
+    door,
+    mood_words,
+    parts,
+    person,
+    when,
+)
 from mien_web.when import WhenError
 
 page = Blueprint("checkins", __name__)
 door.needs(page, "home")
+
+page.url_value_preprocessor(checkin_files.room)
+page.register_error_handler(413, checkin_files.too_much)
+for rule, method, view in (
+    ("/log/import", "GET", checkin_files.import_file),
+    ("/log/import", "POST", checkin_files.upload),
+    ("/log/import/bring", "POST", checkin_files.bring),
+    ("/log/import/drop", "POST", checkin_files.drop),
+    ("/log/import/forget", "POST", checkin_files.forget),
+):
+    page.add_url_rule(rule, view.__name__, view, methods=[method])
 
 TEXT_MAX = checkins.LONGEST_NOTE
 KEPT_MS = 86_400_000
