@@ -38,6 +38,7 @@ from mien_web import (
     restoring,
     seat,
     session,
+    smart_home,
     tokens,
     trust,
     welcome,
@@ -67,6 +68,7 @@ PAGES = (
     patterns.page,
     keeping.page,
     tokens.page,
+    smart_home.page,
     trust.page,
     api_v1.page,
     backups.page,
@@ -135,7 +137,7 @@ _UNDER = {
     **dict.fromkeys(("clients", "session", "review", "map", "exports"), "clients.index"),
     **dict.fromkeys(("library", "facs"), "library.index"),
     **dict.fromkeys(("model", "predictions"), "model.show"),
-    **dict.fromkeys(("household", "seat", "backups", "restoring"), "household.index"),
+    **dict.fromkeys(("household", "seat", "backups", "restoring", "smart_home"), "household.index"),
 }
 """Which entry of the menu the pages of a blueprint belong to."""
 
