@@ -77,7 +77,7 @@ def test_a_table_and_a_picture_in_this_folder(
     assert root.get("role") == "img"
     assert root.findtext(f"{space}title") == f"Everyday emotions in {file.name}"
     assert "22 h 100.0" in (root.findtext(f"{space}desc") or "")
-    few = [one for one in root.iter(f"{space}rect") if one.get("fill") == "url(#few)"]
+    few = [one for one in root.iter(f"{space}rect") if one.get("fill") == "url(#few-good)"]
     assert len(few) == 2
     assert "prefers-color-scheme" in (root.findtext(f"{space}style") or "")
 

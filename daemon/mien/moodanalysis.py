@@ -5,8 +5,9 @@ e0145450, tell of their data. Their "positive emotions 2.5 times more often than
 reports of only positive emotions with reports of only negative ones; here both ratios stand.
 
 Many reports are of few people, so they are not independent: an interval counts people. It is
-Wilson's of as many independent reports as would tell as much, n / design effect (L. Kish, "Survey
-Sampling", 1965, § 8.2; E. L. Korn & B. I. Graubard, Survey Methodology 24 (1998) 193–201).
+Wilson's of as many independent reports as would tell as much: n / design effect (L. Kish, "Survey
+Sampling", 1965, § 8.2), fewer still where the people are few (E. L. Korn & B. I. Graubard, Survey
+Methodology 24 (1998) 193–201).
 """
 
 from array import array
@@ -20,6 +21,7 @@ from msgspec import Struct
 from mien.emotions import EMOTIONS, NEGATIVE_MASK, POSITIVE_MASK, Emotion
 from mien.intervals import wilson
 from mien.moodcsv import FAULTS, Fault, Reports, Row
+from mien.student import quantile
 
 FEW = 30
 """Under so many reports a share is marked: it may be luck."""
@@ -186,18 +188,19 @@ def _independent(hits: Flags, person: Numbers) -> float:
         return float(people)
     apart = (np.bincount(person, hits) - share * of_each)[present]
     variance = people / (people - 1) * float((apart**2).sum()) / n**2
-    return n / max(1.0, variance / (share * (1 - share) / n))
+    effect = max(1.0, variance / (share * (1 - share) / n))
+    return n / effect * (_Z / quantile(people - 1)) ** 2
 
 
 def ratio(over: Flags, under: Flags, person: Numbers) -> Ratio | None:
-    """How many times as often `over` as `under`; None when either never. The interval is that of
-    the logarithm, linearised, over people."""
+    """How many times as often `over` as `under`; None when either never, or of one report. The
+    interval is that of the logarithm, linearised, over people."""
     above, below = int(over.sum()), int(under.sum())
-    if not above or not below:
+    if not above or not below or len(person) == 1:
         return None
     each = person if person.min() != person.max() else np.arange(len(person))
     apart = np.bincount(each, over) / above - np.bincount(each, under) / below
     people = len(np.unique(each))
-    spread = people / max(1, people - 1) * float((apart**2).sum())
-    reach = float(np.exp(_Z * np.sqrt(spread)))
+    spread = people / (people - 1) * float((apart**2).sum())
+    reach = float(np.exp(quantile(people - 1) * np.sqrt(spread)))
     return Ratio(above / below, above / below / reach, above / below * reach)

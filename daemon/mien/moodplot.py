@@ -15,8 +15,8 @@ svg{--ink:#1d2329;--soft:#5b6670;--line:#d5dbe1;--back:#fff;--good:#2f7d6b;--bad
 text{fill:var(--ink);font:13px system-ui,sans-serif}.soft{fill:var(--soft);font-size:12px}
 .head{font-size:20px;font-weight:600}.sub{font-size:15px;font-weight:600}
 .back{fill:var(--back)}.grid{stroke:var(--line)}.good{fill:var(--good)}.bad{fill:var(--bad)}
-.reach{stroke:var(--ink);stroke-width:1.5;fill:none}.edge{stroke:var(--good);stroke-width:1.5}
-.hatch{stroke:var(--good);stroke-width:3}.end{text-anchor:end}.middle{text-anchor:middle}
+.reach{stroke:var(--ink);stroke-width:1.5;fill:none}.edge{stroke-width:1.5}.hatch{stroke-width:3}
+.good-line{stroke:var(--good)}.bad-line{stroke:var(--bad)}.end{text-anchor:end}.middle{text-anchor:middle}
 """
 
 
@@ -42,8 +42,13 @@ def svg(found: Analysis, name: str) -> str:
         f'<title id="title">Everyday emotions in {escape(name)}</title>',
         f'<desc id="desc">{escape(_told(found, said))}</desc>',
         f"<style>{_STYLE}</style>",
-        '<defs><pattern id="few" width="7" height="7" patternUnits="userSpaceOnUse" '
-        'patternTransform="rotate(45)"><line y2="7" class="hatch"/></pattern></defs>',
+        "<defs>",
+        *(
+            f'<pattern id="few-{look}" width="7" height="7" patternUnits="userSpaceOnUse" '
+            f'patternTransform="rotate(45)"><line y2="7" class="hatch {look}-line"/></pattern>'
+            for look in ("good", "bad")
+        ),
+        "</defs>",
         f'<rect class="back" width="{_WIDTH}" height="{height}"/>',
         f'<text class="head" x="{_LEFT}" y="36">Everyday emotions in {escape(_short(name))}</text>',
         *(f'<text x="{_LEFT}" y="{60 + 20 * n}">{escape(s)}</text>' for n, s in enumerate(said)),
@@ -62,8 +67,8 @@ def svg(found: Analysis, name: str) -> str:
         f"Thin lines: 95 % intervals that count people, not reports. "
         f"Hatched: under {FEW} reports. Empty: none.</text>",
         f'<text class="soft" x="{_LEFT}" y="{height - 18}">'
-        "Day 1 is taken as Monday. This is what people say of themselves, in the form of Trampe, "
-        "Quoidbach and Taquet 2015.</text>",
+        "Day 1 is taken as Monday. This is what people say of themselves, in the form of Trampe "
+        "et al. 2015.</text>",
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -86,10 +91,9 @@ def _columns(title: str, shares: list[tuple[str, Share | None]], top: float) -> 
         if one is None:
             continue
         high = tall * one.share
-        look = 'fill="url(#few)" class="edge"' if one.few else 'class="good"'
         parts.append(
             f"<g><title>{name}: {_percent(one)}, {one.count:,} of {one.reports:,} reports</title>"
-            f'<rect {look} x="{middle - wide / 2:.1f}" y="{base - high:.1f}" '
+            f'<rect {_filled(one, "good")} x="{middle - wide / 2:.1f}" y="{base - high:.1f}" '
             f'width="{wide:.1f}" height="{high:.1f}"/>'
             f'<path class="reach" d="M{middle:.1f} {base - tall * one.low:.1f}'
             f'V{base - tall * one.high:.1f}"/></g>'
@@ -115,12 +119,16 @@ def _emotions(found: Analysis, top: float) -> list[str]:
             end = bar + room * one.high / most
             parts.append(
                 f'<text class="end" x="{bar - 8}" y="{y}">{name}</text>'
-                f'<rect class="{look}" x="{bar}" y="{y - 11}" '
+                f'<rect {_filled(one, look)} x="{bar}" y="{y - 11}" '
                 f'width="{room * one.share / most:.1f}" height="14"/>'
                 f'<path class="reach" d="M{bar + room * one.low / most:.1f} {y - 4}H{end:.1f}"/>'
                 f'<text class="soft" x="{end + 6:.1f}" y="{y}">{_percent(one)}</text>'
             )
     return parts
+
+
+def _filled(one: Share, look: str) -> str:
+    return f'fill="url(#few-{look})" class="edge {look}-line"' if one.few else f'class="{look}"'
 
 
 def _told(found: Analysis, said: Iterable[str]) -> str:

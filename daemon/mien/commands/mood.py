@@ -95,7 +95,7 @@ def _draw(path: Path, picture: str) -> None:
 
 def _table(found: Analysis) -> Iterator[str]:
     people = "1 person" if found.people == 1 else f"{found.people:,} people"
-    yield f"{found.reports:,} reports of {people}"
+    yield f"{found.reports:,} report{'s' * (found.reports > 1)} of {people}"
     if dropped := sum(found.dropped.values()):
         yield f"{dropped:,} rows dropped: " + ", ".join(
             f"{count:,} for a {'missing value' if fault == 'missing' else f'wrong {fault}'}"
@@ -107,24 +107,28 @@ def _table(found: Analysis) -> Iterator[str]:
     yield ""
     yield "Reports with"
     for name, words in _SHARES.items():
-        yield f"  {words:20} {_words(found.shares[name])}"
+        yield f"  {words:20} {_words(found.shares[name])}{_few(found.shares[name])}"
     yield f"positive to negative            {_times(found.positive_to_negative)}"
     yield f"only positive to only negative  {_times(found.only_positive_to_only_negative)}"
     yield "\nEmotions, the most reported first"
     for emotion, one in sorted(found.emotions.items(), key=lambda item: -item[1].share):
-        yield f"  {emotion:20} {_words(one)}"
+        yield f"  {emotion:20} {_words(one)}{_few(one)}"
     yield "\nPositive by weekday (day 1 is taken as Monday)"
     for day, one in found.by_weekday.items():
-        yield f"  {day} {WEEKDAYS[day - 1]:18} {_words(one)} {one.reports:9,} reports{_few(one)}"
+        yield f"  {day} {WEEKDAYS[day - 1]:18} {_words(one)}  {_reports(one)}{_few(one)}"
     yield "\nPositive by hour"
     for hour, one in found.by_hour.items():
-        yield f"  {hour:2} h{'':16} {_words(one)} {one.reports:9,} reports{_few(one)}"
+        yield f"  {hour:2} h{'':16} {_words(one)}  {_reports(one)}{_few(one)}"
     if any(one.few for one in (*found.by_weekday.values(), *found.by_hour.values())):
         yield f"\n* under {FEW} reports: too little to tell"
 
 
 def _words(one: Share) -> str:
     return f"{100 * one.share:5.1f} %  ({100 * one.low:5.1f}–{100 * one.high:5.1f})"
+
+
+def _reports(one: Share) -> str:
+    return f"{one.reports:9,} report{'s' * (one.reports > 1)}"
 
 
 def _times(one: Ratio | None) -> str:
