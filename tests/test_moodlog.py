@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from seat_log import HomeLog, at
 from mien import moodlog
 from mien.events import EXPRESSIONS, Quarter
 from mien.moodlog import Seen
+from seat_log import HomeLog, at
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAY = date(2026, 11, 18)  # a Wednesday

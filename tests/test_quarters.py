@@ -10,11 +10,11 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from seat_log import HomeLog
 from mien import quarters
 from mien.events import EXPRESSIONS, MienError, Quarter, Stretch
 from mien.quarters import COUNTS, QUARTER_MS
 from mien.store import SecondReading
+from seat_log import HomeLog
 
 START = 1_800_000_000.0  # a whole quarter of an hour
 FIRST = round(START * 1000) // QUARTER_MS

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from seat_log import HomeLog, at
 from mien import mandate, quiet
 from mien.events import MienError
 from mien.quiet import Hours
+from seat_log import HomeLog, at
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NIGHT = Hours([1, 2, 3, 4, 5, 6, 7], "22:00", "07:00")
