@@ -10,6 +10,13 @@ DAEMON = Path(__file__).parent.parent / "daemon" / "mien"
 HEAVY = {"cv2", "numpy", "ai_edge_litert", "tflite_runtime", "paho", "flask", "waitress"}
 
 GROUND = [
+    "student",
+    "dayfigures",
+    "moodpatterns",
+    "moodfaces",
+    "homefile",
+    "backup",
+    "restore",
     "tokens",
     "orders",
     "client",

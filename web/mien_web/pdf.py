@@ -174,10 +174,11 @@ def _bar(pdf: Any, bar: Bar, written: Callable[[str], str]) -> None:
         pdf.set_xy(left + at, top)
         pdf.multi_cell(width, height, text, align="L")
     if bar.share is not None:
-        pdf.set_fill_color(235, 231, 224)
-        pdf.rect(left + label, top + 1.2, full, height - 2.4, "F")
-        pdf.set_fill_color(47, 111, 106)
-        pdf.rect(left + label, top + 1.2, full * max(0.0, min(1.0, bar.share)), height - 2.4, "F")
+        share = max(0.0, min(1.0, bar.share))
+        with pdf.local_context():
+            for width, color in ((full, (235, 231, 224)), (full * share, (47, 111, 106))):
+                pdf.set_fill_color(*color)
+                pdf.rect(left + label, top + 1.2, width, height - 2.4, "F")
     pdf.set_xy(left, top + lines * height)
 
 
