@@ -132,6 +132,15 @@ class Page(Struct, frozen=True):
     viewers: Annotated[int, _doc("live pictures at once", ge=1, le=32)] = 4
 
 
+class Light(Struct, frozen=True):
+    led: Annotated[
+        int | None, _doc("GPIO number of a light that is on while the camera is", ge=0, le=27)
+    ] = None
+    button: Annotated[
+        int | None, _doc("GPIO number of a button to ground that pauses and resumes", ge=0, le=27)
+    ] = None
+
+
 class Config(Struct, frozen=True):
     box: Box = Box()
     camera: Camera = Camera()
@@ -143,6 +152,7 @@ class Config(Struct, frozen=True):
     mqtt: Mqtt = Mqtt()
     store: Store = Store()
     page: Page = Page()
+    light: Light = Light()
 
     @property
     def state_dir(self) -> Path:

@@ -1,0 +1,108 @@
+"""The privacy light and the pause button, at gpiozero's pins that behave."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from gpiozero.pins.mock import MockFactory
+
+from mien import config
+from mien.camera import CameraError, Frame
+from mien.light import Button, Light, LightError, Lit, light
+
+LED, BUTTON = 17, 27
+
+
+@pytest.fixture
+def pins() -> Iterator[Any]:
+    factory = MockFactory()
+    yield factory
+    factory.close()
+
+
+class Film:
+    """A source that notes whether the light was on whenever it was open."""
+
+    name, live, still = "film", True, False
+
+    def __init__(self, pin: Any) -> None:
+        self._pin = pin
+        self.seen = [pin.state]
+
+    def read(self, timeout: float) -> Frame | None:
+        self.seen.append(self._pin.state)
+        return Frame(np.zeros((2, 2, 3), np.uint8), 0.0, 0)
+
+    def close(self) -> None:
+        self.seen.append(self._pin.state)
+
+
+def test_it_is_on_before_the_camera_opens_and_until_it_is_closed(pins: Any) -> None:
+    lamp, pin = Light(LED, pins), pins.pin(LED)
+    assert not pin.state
+    film = Film.__new__(Film)
+
+    def opener() -> Film:
+        film.__init__(pin)  # type: ignore[misc]
+        return film
+
+    lit = Lit(opener, lamp)
+    lit.read(1.0)
+    lit.close()
+    assert film.seen == [True, True, True]
+    assert not pin.state
+
+
+def test_it_stays_on_while_one_closes_and_the_next_is_open(pins: Any) -> None:
+    lamp, pin = Light(LED, pins), pins.pin(LED)
+    first, second = (Lit(lambda: Film(pin), lamp) for _ in range(2))
+    first.close()
+    first.close()  # twice is once
+    assert pin.state
+    second.close()
+    assert not pin.state
+
+
+def test_a_camera_that_does_not_open_leaves_it_dark(pins: Any) -> None:
+    def opener() -> Film:
+        raise CameraError("no camera")
+
+    lamp = Light(LED, pins)
+    with pytest.raises(CameraError, match="no camera"):
+        Lit(opener, lamp)
+    assert not pins.pin(LED).state
+
+
+def test_without_light_no_camera(pins: Any) -> None:
+    lamp = Light(LED, pins)
+    lamp.close()  # the pin is gone
+    opened = []
+    with pytest.raises(CameraError, match=r"privacy light cannot be lit.*stays closed"):
+        Lit(lambda: opened.append(1) or Film(pins.pin(LED)), lamp)  # type: ignore[func-returns-value]
+    assert not opened
+
+
+def test_closing_darkens(pins: Any) -> None:
+    lamp = Light(LED, pins)
+    lamp.on()
+    lamp.close()
+    assert not pins.pin(LED).state
+
+
+def test_a_press_of_the_button_is_told_once(pins: Any) -> None:
+    told = threading.Event()
+    button = Button(BUTTON, told.set, pins)
+    pins.pin(BUTTON).drive_low()
+    assert told.wait(5)
+    button.close()
+
+
+def test_a_machine_without_pins_is_told_in_words() -> None:
+    with pytest.raises(LightError, match=r"GPIO 17 cannot be used .*take the pin out of \[light\]"):
+        Light(LED, object())
+
+
+def test_no_pin_no_light() -> None:
+    assert light(config.Light()) is None
