@@ -136,12 +136,12 @@ def make(state_dir: Path, box: str, clock: Clock, passphrase: str, to: Path, ste
         _begin(part, key, clock)
         content = live.read(lambda db: _fill(db, part, key, clock.stamp(), box, size, step))
         _look_through(part, key)
+        step(size, size)
         _finish(part, to)
     finally:
         live.close()
         with suppress(OSError):
             part.unlink(missing_ok=True)
-    step(size, size)
     return content
 
 

@@ -282,13 +282,13 @@ def missing(db: Any) -> list[str]:
     return [name for name in known if name not in done]
 
 
-def migrate(db: Any, utc: str, steps: Sequence[Callable[[Any], None]] = MIGRATIONS) -> list[str]:
+def migrate(db: Any, utc: str, steps: Sequence[Callable[[Any], None]] | None = None) -> list[str]:
     """Run the missing steps, each in one transaction with its record; their names.
 
     `db` is a connection without implicit transactions; `utc` is noted in the record. `steps`: but
     these, to make a database as it was before the others.
     """
-    names = missing(db)
+    steps, names = MIGRATIONS if steps is None else steps, missing(db)
     if names:
         db.execute(
             "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, utc TEXT NOT NULL)"
