@@ -7,15 +7,17 @@
 #   make translations  the page's sentences into messages.po, and what is translated there compiled
 #   make release KEY=FILE [ARCH=aarch64] [PY=3.11]  a signed release for boxes without a network; make release-key makes KEY
 #   make workshop  set up what trains and quantises a network, in a virtual environment of its own
+#   make home-assistant  set up Home Assistant itself, for the tests that ask it; make test does so, too
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # TensorFlow has its own ideas about NumPy, and half a gigabyte: not in the box's environment.
 WORKSHOP ?= $(VENV)-convert
+HOME_ASSISTANT ?= $(VENV)-homeassistant
 
 .DEFAULT_GOAL := help
-.PHONY: release release-key help setup setup-dev workshop run test check bench founding translations format clean
+.PHONY: release release-key help setup setup-dev workshop home-assistant run test check bench founding translations format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -51,16 +53,21 @@ $(WORKSHOP)/.installed: pyproject.toml
 
 workshop: $(WORKSHOP)/.installed
 
+# Its own environment, for it pins everything; without the Python it needs, its tests are skipped.
+home-assistant:
+	@test -x $(HOME_ASSISTANT)/bin/python || \
+		PYTHON="$(PYTHON)" VENV="$(HOME_ASSISTANT)" sh tests/setup.sh home-assistant
+
 run: setup
 	@$(BIN)/python -m mien demo
 
 # What needs TensorFlow; beside these the workshop's tests run in the box's environment.
 WORKSHOP_TESTS := $(addprefix tests/test_convert_, path.py quantize.py sides.py tune.py)
 
-test: setup-dev workshop
+test: setup-dev workshop home-assistant
 	@sh tests/setup.sh system
 	@$(BIN)/python -m pytest -q -m "not slow" -n auto $(addprefix --ignore=, $(WORKSHOP_TESTS))
-	@$(BIN)/python -m pytest -m slow $(addprefix --ignore=, $(WORKSHOP_TESTS))
+	@HOME_ASSISTANT=$(HOME_ASSISTANT) $(BIN)/python -m pytest -m slow $(addprefix --ignore=, $(WORKSHOP_TESTS))
 	@$(WORKSHOP)/bin/python -m pytest $(WORKSHOP_TESTS) tests/test_convert_presets.py
 
 check: setup-dev
@@ -105,4 +112,4 @@ format: setup-dev
 	@$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(WORKSHOP) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(WORKSHOP) $(HOME_ASSISTANT) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,6 +1,7 @@
 #!/bin/sh
 # What the Makefile needs from the system: `setup.sh venv` a virtual environment, `setup.sh system`
-# the broker and the browser that the tests drive. Says what it installs; does nothing when it is there.
+# the broker and the browser that the tests drive, `setup.sh home-assistant` Home Assistant in an environment of its
+# own. Says what it installs; does nothing when it is there.
 set -eu
 
 say() { echo "mien: $*"; }
@@ -42,8 +43,26 @@ system() {
     [ -z "$wanted" ] || apt_install $wanted
 }
 
+# The first version line that knows device discovery and is still installed everywhere; it needs this very Python.
+# Without it the tests that ask it are skipped and say so, so nothing here is a failure.
+home_assistant() {
+    for python in "$PYTHON" python3.13 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13*/bin/python; do
+        if "$python" -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then
+            say "installing Home Assistant into $VENV with $("$python" --version); about half a gigabyte, two minutes"
+            "$python" -m venv "$VENV" &&
+                "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
+                    'homeassistant==2025.1.4' 'paho-mqtt==1.6.1' && return 0
+            say "Home Assistant could not be installed; its tests will be skipped"
+            rm -rf "$VENV"
+            return 0
+        fi
+    done
+    say "Home Assistant needs Python 3.13, which is not here; its tests will be skipped"
+}
+
 case ${1-} in
 venv) venv ;;
 system) system ;;
-*) echo "usage: setup.sh venv|system" >&2; exit 2 ;;
+home-assistant) home_assistant ;;
+*) echo "usage: setup.sh venv|system|home-assistant" >&2; exit 2 ;;
 esac
