@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -24,6 +25,9 @@ from mosquitto import Mosquitto
 from people import People
 
 pytestmark = pytest.mark.slow
+
+DASHBOARD = Path(__file__).parent.parent / "examples" / "grafana" / "dashboard.json"
+METRIC = re.compile(r"\b(?:mien|process)_[a-z_]+\b")
 
 
 class Commander:
@@ -154,6 +158,8 @@ def test_a_retained_command_is_not_obeyed_at_each_start(
         wait_for(lambda: "connected" in str(box.control.status().parts))
         assert not commander.order("stop")["ok"]  # it came after the retained one
         assert not box.control.status().paused
+        told = set(METRIC.findall(box.control.metrics()))
+        assert set(METRIC.findall(DASHBOARD.read_text())) == told
         process.terminate()
         _, errors = process.communicate(timeout=15)
         assert "it is retained" in errors
