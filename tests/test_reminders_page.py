@@ -41,6 +41,11 @@ def person(box: Box) -> str:
     return str(box.rows("SELECT id FROM clients WHERE code = 'Anna'")[0][0])
 
 
+def plan(box: Box) -> reminders.Plan:
+    who = person(box)
+    return box.db.read(lambda db: reminders.plan(db, who))
+
+
 WANTED = {
     "on": "1", "time": ["20:00", "", "08:30"], "day": ["6", "7"], "unless_h": "2",
     "snooze_min": "15",
@@ -59,8 +64,7 @@ def test_chosen_and_said_when_the_next_one_comes(box: Box, anna: Browser) -> Non
     saved = anna.post("/reminders", WANTED, follow_redirects=True)
     assert "Saved." in text(saved)
     assert "Next: Saturday, 21 November 2026, 20:00." in text(saved)
-    plan = box.db.read(lambda db: reminders.plan(db, person(box)))
-    assert plan == reminders.Plan(True, ["08:30", "20:00"], [6, 7], 2, 0, 15)
+    assert plan(box) == reminders.Plan(True, ["08:30", "20:00"], [6, 7], 2, 0, 15)
     off = anna.post("/reminders", {**WANTED, "on": []}, follow_redirects=True)
     assert "Next:" not in text(off)
 
@@ -82,7 +86,7 @@ def test_nonsense_is_refused_with_a_sentence(
     answer = anna.post("/reminders", {**WANTED, **wrong})
     assert answer.status_code == 400
     assert sentence in text(answer)
-    assert not box.db.read(lambda db: reminders.plan(db, person(box))).on
+    assert not plan(box).on
 
 
 def test_an_open_page_asks_once_it_is_time_and_never_late(box: Box, anna: Browser) -> None:

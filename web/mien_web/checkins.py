@@ -47,6 +47,8 @@ for rule, method, view in (
 ):
     page.add_url_rule(rule, view.__name__, view, methods=[method])
 
+LATEST_MS = 1 << 53
+"""What lies ahead where nobody knows the time."""
 TEXT_MAX = checkins.LONGEST_NOTE
 KEPT_MS = 86_400_000
 """A deleted check-in can be brought back for so long."""
@@ -344,9 +346,11 @@ def _draft(one: Checkin) -> Draft:
 
 
 def _moment(said: ImmutableMultiDict[str, str], now: int) -> datetime:
-    if said.get("when", "now") == "now" and not desk.now().clock_ok and "wall" not in said:
+    if desk.now().clock_ok or "wall" in said:
+        return when.of_form(said, now, box_zone())
+    if said.get("when", "now") == "now":
         raise WhenError(gettext("The box does not know the time yet. Say when this was."))
-    return when.of_form(said, now, box_zone())
+    return when.of_form(said, LATEST_MS, box_zone())
 
 
 def _untouched(said: ImmutableMultiDict[str, str], former: Checkin) -> bool:
