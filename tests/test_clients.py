@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 import pages
 from mien import audit, clients, database, erasures, forgetting
 from mien.clients import Client, Kind
+from mien.events import EXPRESSIONS, Expression, Quarter
+from mien.quarters import QUARTER_MS
 
 MARK = b"the plain bytes of a captured face "
 
@@ -301,6 +303,20 @@ def test_the_home_log_goes_from_the_consent_on_and_leaves_sessions(box: pages.Bo
     assert left(box, told)["home"]["readings"] == 0
     rows = box.rows("SELECT expression, count(*) FROM readings GROUP BY 1 ORDER BY 1")
     assert rows == [(4, 60), (6, 120)]  # the session's, and those before
+
+
+def test_with_the_home_log_goes_what_another_box_saw_of_it(box: pages.Box) -> None:
+    id = box.client("K-17", "home")
+    box.write("UPDATE clients SET resident = 1")
+    said: dict[Expression, int] = {**dict.fromkeys(EXPRESSIONS, 0), "fear": 9}
+    years_ago = box.utc_ms // QUARTER_MS - 90_000
+    box.store.take_over([Quarter(years_ago + n, 60, 9, 9, 9, 0, said, 0) for n in range(3)])
+    told = receipt(box, withdraw(box, id, "home"))
+    assert told.before["home"]["imported"] == 3
+    assert left(box, told)["home"]["imported"] == 3
+    erase(box)
+    assert left(box, told)["home"]["imported"] == 0
+    assert box.rows("SELECT count(*) FROM quarters") == [(0,)]
 
 
 def test_a_deleted_client_leaves_one_line_in_the_audit_list(box: pages.Box) -> None:

@@ -320,6 +320,7 @@ def test_quarters_of_an_export_are_taken_over_as_they_were(
     roll(box)
     told = box.read(moodlog.quarters, 0, 1 << 50)
     other = HomeLog(tmp_path_factory.mktemp("other"), NOON + timedelta(9))
+    other.people.client("b", "home", resident=True)
     assert other.store.take_over(told) == 5
     assert days(other, DAY, DAY) == days(box, DAY, DAY)
     assert other.read(moodlog.quarters, 0, 1 << 50) == told

@@ -197,6 +197,15 @@ def test_with_the_consent_goes_what_was_taken_over(box: HomeLog) -> None:
     assert rows(box) == {}
 
 
+def test_without_anybodys_consent_nothing_is_taken_over(box: HomeLog) -> None:
+    box.people.withdraw("a", "home")
+    with pytest.raises(MienError, match="Nobody of the house consents"):
+        box.store.take_over([OTHERS])
+    assert rows(box) == {}
+    box.people.put("setting", "demo")
+    assert box.store.take_over([OTHERS]) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -25,6 +25,7 @@ from mien.events import (
     Errand,
     Health,
     Live,
+    MienError,
     Part,
     Quarter,
     Stretch,
@@ -343,7 +344,12 @@ class Service:
             self._orders.errand_done(done)
 
     def import_log(self, quarters: Sequence[Quarter]) -> int:
-        return self._store.take_over(quarters)
+        try:
+            return self._store.take_over(quarters)
+        except StoreError:
+            raise
+        except MienError as error:
+            raise ControlError(str(error)) from None
 
     def restore(self, file: Path) -> None:
         if not self._restoring.acquire(blocking=False):

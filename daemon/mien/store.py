@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mien import config, database, forgetting, quarters, settings
+from mien import config, database, forgetting, mandate, quarters, settings
 from mien.clock import Clock, Stamp
 from mien.database import Database, StoreError
 from mien.events import EXPRESSIONS, Expression, MienError, Quarter, Reason, Stretch
@@ -241,7 +241,8 @@ class Store:
         """Keep what another box saw, where this one saw nothing; how many quarters those are.
 
         Raises:
-            MienError: no box can have seen that; the text names the quarter. Nothing is kept then.
+            MienError: nobody consents to a home log, or no box can have seen that; the text names
+                the quarter. Nothing is kept then.
         """
         for place, quarter in enumerate(seen, 1):
             if flaw := quarters.flaw(quarter):
@@ -252,6 +253,11 @@ class Store:
         now = _ms(self._clock.stamp().utc)
 
         def work(db: Any) -> int:
+            if mandate.resident(db) is None and settings.setting(db) != "demo":
+                raise MienError(
+                    "Nobody of the house consents to the home log, so none is taken over. Record "
+                    "the consent first."
+                )
             # A clock that is behind must not make it older than the consent it was brought under.
             consented = "SELECT max(given_utc) FROM consents WHERE kind = 'home'"
             (since,) = db.execute(consented).fetchone()
