@@ -15,6 +15,7 @@ from mien.commands import (
     events,
     models,
     mood,
+    mqtt,
     replay,
     restore,
     run,
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         backup,
         restore,
         events,
+        mqtt,
         mood,
         update,
     ):

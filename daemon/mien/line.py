@@ -5,6 +5,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 KEEPALIVE_S = 15
 """A silent line is noticed after at most two of these; the broker tells the will after 1.5."""
+CLEAR_S = 20.0
 
 
 class BrokerError(MienError, OSError):
@@ -159,6 +161,46 @@ def follow(config: config.Mqtt, box: str, on_message: Callable[[str, bytes], Non
     finally:
         client.on_disconnect = None
         client.disconnect()
+
+
+def clear(config: config.Mqtt, topics: Sequence[str]) -> None:
+    """Take away what is retained there; every topic is acknowledged when it returns.
+
+    Raises:
+        BrokerError: the broker cannot be reached, refuses us, or does not answer in time.
+    """
+    address = f"{config.host}:{config.port}"
+    client = _client(config, "")
+    left: set[int] = set()
+    problem: list[str] = []
+
+    def on_connect(*args: Any) -> None:
+        if args[3].is_failure:
+            problem.append(f"refuses us: {args[3]}")
+            return
+        for topic in topics:
+            left.add(client.publish(topic, b"", qos=1, retain=True).mid)
+
+    client.on_connect = on_connect
+    client.on_publish = lambda *args: left.discard(args[2])
+    try:
+        client.connect(config.host, config.port, keepalive=KEEPALIVE_S)
+        deadline = time.monotonic() + CLEAR_S
+        while (left or not client.is_connected()) and not problem:
+            if time.monotonic() > deadline:
+                problem.append("does not answer in time")
+            if client.loop(0.2) is not mqtt.MQTT_ERR_SUCCESS and not problem:
+                problem.append("ended the connection")
+    except OSError as error:
+        problem.append(f"does not answer: {error}")
+    finally:
+        client.on_connect = None
+        client.disconnect()
+    if problem:
+        raise BrokerError(
+            f"The broker at {address} {problem[0]}. What lies there is not cleared; try again "
+            "when it runs, with the username and password_file under [mqtt]."
+        )
 
 
 def _client(config: config.Mqtt, client_id: str) -> mqtt.Client:

@@ -44,14 +44,19 @@ def _words(topic: str, payload: bytes) -> None:
 
 def _decoded(payload: bytes) -> Any:
     try:
-        return json.loads(payload)
+        message = json.loads(payload)
     except ValueError:
         return payload.decode(errors="replace")
+    if isinstance(message, dict) and "token" in message:
+        return {**message, "token": "…"}  # of a command: no matter for terminals and logs
+    return message
 
 
 def _told(leaf: str, message: Any) -> str:
     if not isinstance(message, dict):
         return str(message)
+    if leaf == "event" and message.get("kind") == "reminder":
+        return "time for a check-in"
     if leaf == "event":
         return f"looked like {message.get('expression')} for {message.get('seconds')} s"
     if leaf == "state":
@@ -66,4 +71,13 @@ def _told(leaf: str, message: Any) -> str:
         parts = [p for p in message.get("parts", []) if p.get("status") != "ok"]
         told = "; ".join(f"{p.get('name')}: {p.get('text')}" for p in parts)
         return f"{message.get('status')}{': ' + told if told else ''}"
-    return json.dumps(message)
+    if leaf == "today":
+        said = f"; {message['checkins']} check-ins" if message.get("checkins") is not None else ""
+        mood = f", mood {message['mood']:g} of 5" if message.get("mood") is not None else ""
+        return (
+            f"{message.get('date')}: seen for {message.get('seen_minutes')} of "
+            f"{message.get('watched_minutes')} minutes{said}{mood}"
+        )
+    if "command" in message and "ok" in message:
+        return "done" if message["ok"] else f"refused: {message.get('error')}"
+    return json.dumps(message, ensure_ascii=False)
