@@ -1,11 +1,11 @@
 """What a person may take with them: a month for the therapist, tables, everything; and everything
 brought in from another box. Nothing leaves unless they press it, and each time is noted."""
 
+import io
 import secrets
-import shutil
 from datetime import date
 from functools import partial
-from typing import IO, Any
+from typing import Any
 
 from flask import (
     Blueprint,
@@ -31,7 +31,6 @@ from mien.homefile import Everything, HomeFileError
 from mien_web import almanac, desk, door, home_export, month_report, parts, pdf, sheets, words
 from mien_web.almanac import Span
 from mien_web.log import book
-from mien_web.receiving import in_memory
 
 page = Blueprint("keeping", __name__)
 door.needs(page, "home")
@@ -50,7 +49,7 @@ class Waiting(Struct):
     key: str
     person: str
     since_ms: int
-    file: IO[bytes]
+    body: bytes
 
 
 @page.url_value_preprocessor
@@ -166,16 +165,11 @@ def look() -> Any:
     sent = request.files.get("file")
     if sent is None or not sent.filename:
         abort(400, gettext("Choose a file first."))
-    file = in_memory()
-    try:
-        shutil.copyfileobj(sent.stream, file, 1 << 20)
-        found = homefile.read(file)
-    except HomeFileError as error:
-        file.close()
-        abort(400, words.sentence(parts.say(str(error))))
+    body = sent.stream.read()
+    found = _read(body)
     key = secrets.token_urlsafe(16)
     now = round(desk.now().utc * 1000)
-    _put(Waiting(key, book().person.id, now, file))
+    _put(Waiting(key, book().person.id, now, body))
     new, there = _new(found)
     days = [one.day for one in found.checkins if one.day]
     return render_template(
@@ -200,18 +194,15 @@ def take() -> Answer:
     held = _take(request.form.get("key", ""))
     if held is None:
         abort(404, gettext("This file is not held any more. Choose it again."))
-    with held.file:
-        try:
-            found = homefile.read(held.file)
-        except HomeFileError as error:
-            abort(400, words.sentence(parts.say(str(error))))
+    found = _read(held.body)
     opened = book()
     who, now = opened.person.id, round(desk.now().utc * 1000)
+    # Before the check-ins, which would bring those that are hidden as if they were not.
+    desk.write(lambda db: homefile.keep_activities(db, who, found.activities, now))
     added = 0
     for start in range(0, len(found.checkins), BATCH):
         some = found.checkins[start : start + BATCH]
         added += desk.write(partial(homefile.keep, client=who, said=some))
-    desk.write(lambda db: homefile.keep_activities(db, who, found.activities, now))
     said = [
         ngettext("%(num)s check-in was taken over.", "%(num)s check-ins were taken over.", added)
     ]
@@ -240,10 +231,16 @@ def take() -> Answer:
 @page.post("/log/keeping/import/drop")
 def drop() -> Answer:
     """Think better of it."""
-    if held := _take(request.form.get("key", "")):
-        held.file.close()
+    _take(request.form.get("key", ""))
     flash(gettext("Nothing was taken over."))
     return redirect(url_for("keeping.index"), 303)
+
+
+def _read(body: bytes) -> Everything:
+    try:
+        return homefile.read(io.BytesIO(body))
+    except HomeFileError as error:
+        abort(400, words.sentence(parts.say(str(error))))
 
 
 def _log(found: Everything) -> tuple[int, str]:
@@ -303,13 +300,11 @@ def _held() -> dict[int, Waiting]:
     now = round(desk.now().utc * 1000)
     for user, one in list(held.items()):
         if not 0 <= now - one.since_ms < WAITS_MS:
-            held.pop(user).file.close()
+            del held[user]
     return held
 
 
 def _put(waiting: Waiting) -> None:
-    if former := _held().pop(desk.user().id, None):
-        former.file.close()
     _held()[desk.user().id] = waiting
 
 
