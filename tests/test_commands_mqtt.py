@@ -106,7 +106,7 @@ def test_a_session_by_mqtt_with_a_token_and_not_without(
     )
     with box.running(portrait()):
         wait_for(box.control.status)
-        wait_for(lambda: "connected" in str(box.control.status().parts))
+        wait_for(lambda: "connected to" in str(box.control.status().parts))
 
         away = commander.order("start", token=may, client="K-17")
         assert not away["ok"]
@@ -155,7 +155,7 @@ def test_a_retained_command_is_not_obeyed_at_each_start(
     commander.retain("pause")
     box = Box(tmp_path, broker)
     with box.running(portrait()) as process:
-        wait_for(lambda: "connected" in str(box.control.status().parts))
+        wait_for(lambda: "connected to" in str(box.control.status().parts))
         assert not commander.order("stop")["ok"]  # it came after the retained one
         assert not box.control.status().paused
         told = set(METRIC.findall(box.control.metrics()))

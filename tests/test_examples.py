@@ -17,6 +17,7 @@ import yaml
 from werkzeug.serving import make_server
 
 import pages
+from home_assistant import PYTHON
 from mien import discovery, orders, service, tokens
 from mien.client import ClientError, Mien
 from mien.topics import Topics
@@ -70,6 +71,23 @@ def test_a_blueprint_has_the_form_of_one(path: Path) -> None:
     }  # fmt: skip
     assert said["triggers"]
     assert said["actions"]
+
+
+FILLED = {
+    "lamp_follows_valence": {"valence": "sensor.v", "lamp": "light.l"},
+    "no_log_today": {"mood": "sensor.m", "phone": "abc", "snooze": ["button.s"]},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PYTHON.exists(), reason="Home Assistant is not here: make home-assistant")
+@pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.stem)
+def test_home_assistant_makes_an_automation_of_a_blueprint(path: Path) -> None:
+    judge = Path(__file__).parent / "home_assistant_blueprints.py"
+    done = subprocess.run(
+        [PYTHON, judge, path, json.dumps(FILLED[path.stem])], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "valid", done.stderr
 
 
 def test_the_blueprints_speak_of_entities_that_home_assistant_finds() -> None:
