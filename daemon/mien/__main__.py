@@ -13,6 +13,7 @@ from mien.commands import (
     demo,
     doctor,
     events,
+    likeness,
     models,
     mood,
     mqtt,
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         mqtt,
         mood,
         update,
+        likeness,
     ):
         command.add(subcommands)
     return parser

@@ -18,6 +18,7 @@ def _names() -> dict[str, str]:
         "baseline.unused": gettext("neutral baseline switched off"),
         "baseline.used": gettext("neutral baseline used"),
         "box.changed": gettext("settings of the box changed"),
+        "box.config": gettext("set as another box is"),
         "box.restored": gettext("backup restored"),
         "box.set-up": gettext("box set up"),
         "bundle.activated": gettext("network activated"),
