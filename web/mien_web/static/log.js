@@ -16,7 +16,8 @@ addEventListener("keydown", (event) => {
 const zone = document.querySelector("#zone");
 const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const offer = document.querySelector("#own-zone");
-if (zone && offer && zone.value !== own && zone.querySelector(`option[value="${CSS.escape(own)}"]`)) {
+const known = zone && [...zone.options].some((option) => option.value === own);
+if (offer && known && own !== (zone.value || zone.dataset.system)) {
   offer.textContent = offer.textContent.replace("{zone}", own);
   offer.hidden = false;
   offer.addEventListener("click", () => {
