@@ -213,6 +213,12 @@ systemd/mien-web.service /usr/local/lib/systemd/system/mien-web.service
 systemd/mien-web.socket /usr/local/lib/systemd/system/mien-web.socket
 systemd/mien-certificates.service /usr/local/lib/systemd/system/mien-certificates.service
 systemd/mien-certificates.timer /usr/local/lib/systemd/system/mien-certificates.timer
+systemd/mien-backup.service /usr/local/lib/systemd/system/mien-backup.service
+systemd/mien-backup.timer /usr/local/lib/systemd/system/mien-backup.timer
+systemd/mien-health.service /usr/local/lib/systemd/system/mien-health.service
+systemd/mien-health.timer /usr/local/lib/systemd/system/mien-health.timer
+systemd/mien-tidy.service /usr/local/lib/systemd/system/mien-tidy.service
+systemd/mien-tidy.timer /usr/local/lib/systemd/system/mien-tidy.timer
 systemd/mien-recover.service /usr/local/lib/systemd/system/mien-recover.service
 systemd/mien-firewall.service /usr/local/lib/systemd/system/mien-firewall.service
 sysusers/mien.conf /usr/local/lib/sysusers.d/mien.conf
@@ -295,7 +301,7 @@ own() {
         file=$ETC/mqtt-$user
         [ -s "$file" ] && [ -s "$ROOT/etc/mosquitto/mien.passwd" ] && grep -qs "^$user:" "$ROOT/etc/mosquitto/mien.passwd" && continue
         secret 18 >"$file"
-        touch "$ROOT/etc/mosquitto/mien.passwd"
+        [ -f "$ROOT/etc/mosquitto/mien.passwd" ] || install -m 600 /dev/null "$ROOT/etc/mosquitto/mien.passwd"
         inside mosquitto_passwd -b /etc/mosquitto/mien.passwd "$user" "$(cat "$file")"
     done
     chmod 640 "$ROOT/etc/mosquitto/mien.passwd"
@@ -342,7 +348,7 @@ flip() {
     inside "/opt/mien/current/bin/python" -m mien check /etc/mien/mien.toml || die "/etc/mien/mien.toml cannot be used (see above); mend it and run this again"
 }
 
-UNITS="mien-recover.service mien-certificates.timer mien-certificates.service mosquitto.service nginx.service avahi-daemon.service mien-web.socket mien.service mien-web.service"
+UNITS="mien-recover.service mien-certificates.timer mien-certificates.service mien-backup.timer mien-health.timer mien-tidy.timer mosquitto.service nginx.service avahi-daemon.service mien-web.socket mien.service mien-web.service"
 
 start() {
     step "Starting"
@@ -363,7 +369,7 @@ start() {
     run systemctl restart mosquitto || warn "the broker does not start; see: journalctl -u mosquitto"
     run systemctl restart nginx || warn "nginx does not start; does another program use port 80 or 443? See: journalctl -u nginx"
     run systemctl restart avahi-daemon || warn "the box has no name in the network (avahi); its address works"
-    run systemctl start mien-certificates.timer mien-web.socket
+    run systemctl start mien-certificates.timer mien-backup.timer mien-health.timer mien-tidy.timer mien-web.socket
     run systemctl restart mien mien-web || die "Mien does not start; see: journalctl -u mien -u mien-web -n 50"
 }
 
@@ -408,13 +414,14 @@ uninstall() {
     if alive; then
         run /usr/local/bin/mien mqtt clear 2>/dev/null || true
         # shellcheck disable=SC2086 # a list of words
-        run systemctl disable --quiet --now mien-firewall mien-certificates.timer mien-web.socket mien-web mien 2>/dev/null || true
+        run systemctl disable --quiet --now mien-firewall mien-recover mien-certificates mien-certificates.timer mien-backup.timer mien-health.timer mien-tidy.timer mien-web.socket mien-web mien 2>/dev/null || true
     fi
     step "Removing files"
     if [ -f "$MANIFEST" ]; then
         while read -r sum path; do
             [ "$sum" != edited ] || continue
-            there=$(sha256sum <"$ROOT$path" 2>/dev/null | cut -d' ' -f1) || continue
+            [ -f "$ROOT$path" ] || continue
+            there=$(sha256sum <"$ROOT$path" | cut -d' ' -f1)
             if [ "$there" = "$sum" ] || [ "$PURGE" ]; then run rm -f "$ROOT$path"; else warn "$path was changed by hand and stays"; fi
         done <"$MANIFEST"
     fi
