@@ -10,8 +10,15 @@ import numpy as np
 import pytest
 
 from mien.__main__ import main
+from mien.clock import SystemClock
+from mien.commands import doctor
 from mien.commands.demo import portrait
+from mien.config import Box as BoxConfig
+from mien.config import Config
+from mien.config import Store as StoreConfig
 from mien.events import EXPRESSIONS
+from mien.store import Store
+from people import People
 
 FACE_KEYS = {
     "box", "score", "track", "quality", "label", "reason", "confidence", "probabilities",
@@ -156,7 +163,7 @@ def test_doctor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parts = {part["name"]: part for part in report["parts"]}
     assert set(parts) == {
         "config", "camera", "faces", "expression", "accelerator", "broker", "disk", "clock",
-        "permissions",
+        "permissions", "consent", "backup",
     }  # fmt: skip
     assert parts["camera"]["status"] == "ok"
     assert parts["expression"]["status"] == "ok"
@@ -164,6 +171,25 @@ def test_doctor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert parts["faces"]["status"] == "degraded", "this state folder has no face model"
     assert "mien models fetch" in parts["faces"]["cure"]
     assert all(part["cure"] for part in report["parts"] if part["status"] == "degraded")
+    assert parts["consent"]["text"] == "not set up yet: open the page"
+    assert parts["backup"]["text"] == "nothing to back up yet"
+
+
+def test_doctor_says_who_is_read_and_when_the_last_backup_was(tmp_path: Path) -> None:
+    store = Store.open(tmp_path, SystemClock(), StoreConfig())
+    people = People(tmp_path, SystemClock())
+    people.put("setting", "home")
+    config = Config(box=BoxConfig(state_dir=str(tmp_path)))
+    assert doctor.consent(config).text.startswith("nobody of the house consents")
+    assert doctor.last_backup(config).status == "degraded", "the user is from long ago"
+    people.put("backup_utc", round(SystemClock().stamp().utc * 1000))
+    assert doctor.last_backup(config).text.startswith("the last one was made on 20")
+    people.client("a", "home", resident=True)
+    assert doctor.consent(config).text == "the home log runs with consent"
+    (tmp_path / "paused").touch()
+    assert doctor.consent(config).text.startswith("paused, the camera is off; else: the home log")
+    people.close()
+    store.close()
 
 
 def test_doctor_tells_a_broken_config_and_exits_1(

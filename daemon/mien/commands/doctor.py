@@ -8,18 +8,21 @@ import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from mien import facemodel
+from mien import backup, database, facemodel, mandate
 from mien.camera import find_camera, open_source
-from mien.clock import SystemClock, synchronised
+from mien.clock import Stamp, SystemClock, iso, synchronised
 from mien.commands.run import load_config
 from mien.config import Config, ConfigError
 from mien.events import MienError, Part, worst
+from mien.mandate import NOT_SET_UP
 from mien.seeing import open_expression
+
+_T = TypeVar("_T")
 
 MARKS = {"ok": "ok      ", "degraded": "degraded", "failed": "FAILED  "}
 
@@ -28,7 +31,8 @@ def add(subcommands: Any) -> None:
     parser = subcommands.add_parser(
         "doctor",
         help="look for what is wrong, with the cure",
-        description="Look at camera, networks, broker, disk, clock, accelerator and permissions. "
+        description="Look at camera, networks, broker, disk, clock, accelerator, permissions, "
+        "consent and backup. "
         "Exits 1 when something failed.",
     )
     parser.add_argument("--config", type=Path, help="config file")
@@ -60,6 +64,7 @@ def examine(path: Path | None) -> list[Part]:
         Part("config", "ok", "no problem found"),
         *(_guarded(look, config) for look in (camera, faces, expression, accelerator)),
         *(_guarded(look, config) for look in (broker, disk, clock, permissions)),
+        *(_guarded(look, config) for look in (consent, last_backup)),
     ]
 
 
@@ -170,6 +175,38 @@ def permissions(config: Config) -> Part:
         cure = f"add the user to its group: `sudo usermod -aG {group} {_user()}`, then log in again"
         return Part("permissions", "degraded", f"{devices[0]} cannot be read", cure)
     return Part("permissions", "ok", f"{folder} can be written")
+
+
+def consent(config: Config) -> Part:
+    """Who may be read now, by the store: what the service does, if it runs."""
+    if not (config.state_dir / database.FILE).exists():
+        return Part("consent", "degraded", NOT_SET_UP, "start the service, then open its page")
+    ruled = _in_store(config, lambda db, now: mandate.mandate(db, now))
+    if ruled.text == NOT_SET_UP:
+        return Part("consent", "degraded", ruled.text, "say there where the box stands")
+    if (config.state_dir / "paused").exists():
+        return Part("consent", "ok", f"paused, the camera is off; else: {ruled.text}")
+    return Part("consent", "ok", ruled.text)
+
+
+def last_backup(config: Config) -> Part:
+    if not (config.state_dir / database.FILE).exists():
+        return Part("backup", "ok", "nothing to back up yet")
+    made, stale = _in_store(config, lambda db, now: (backup.last_utc(db), backup.stale(db, now)))
+    text = f"the last one was made on {iso(made / 1000)[:10]}" if made else "none was made yet"
+    if stale:
+        cure = f"make one on the page (Box, Backup) or with `mien backup box{backup.SUFFIX}`"
+        return Part("backup", "degraded", text, cure)
+    return Part("backup", "ok", text)
+
+
+def _in_store(config: Config, work: Callable[[Any, Stamp], _T]) -> _T:
+    clock = SystemClock()
+    base = database.open_for_people(config.state_dir, clock, "reader")
+    try:
+        return base.read(lambda db: work(db, clock.stamp()))
+    finally:
+        base.close()
 
 
 def _user() -> str:
