@@ -23,11 +23,11 @@ def words() -> dict[Scope, tuple[str, str]]:
         ),
         "log": (
             gettext("Read the home log"),
-            gettext("Expressions by day and hour, and patterns, with the minutes seen."),
+            gettext("Expressions by day and hour, with how much was seen."),
         ),
         "checkins": (
             gettext("Read and write check-ins"),
-            gettext("Mood, emotions, activities and notes: also to change and delete them."),
+            gettext("What was said of oneself and its patterns; also to change and delete it."),
         ),
         "sessions": (
             gettext("Lead sessions"),
