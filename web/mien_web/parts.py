@@ -293,6 +293,25 @@ SENTENCES = (
     N_("“%(day)s” of the year “%(year)s” is no date such as May 18"),
     N_("there is no time “%(time)s”"),
     N_("“%(time)s” is no time such as 20:39 or 8:39 PM"),
+    # an uploaded diary
+    N_(
+        "%(path)s is neither Daylio's export (its first line names full_date, time, mood, "
+        "activities) nor a file of reports (id, Hours, Day and the eighteen emotions). "
+        "Export it anew, or choose another file."
+    ),
+    N_(
+        "%(path)s: its column “mood” holds %(count)s different words. "
+        "Is it Daylio's export, as the app made it?"
+    ),
+    N_("%(path)s holds no row that could be taken. The first problem: %(problem)s."),
+    N_("%(path)s holds no row that could be taken."),
+    # reminders
+    N_("%(text)s is no time of day; write it as 07:30 or 20:00."),
+    N_("%(count)s times are too many; choose %(most)s at most."),
+    N_("Days go from 1, Monday, to 7, Sunday."),
+    N_("Choose at least one time and one day, or switch reminders off."),
+    N_("The hours since the last check-in must be from 0 to 24."),
+    N_("A reminder can be put off by 5 to 240 minutes."),
     # files of any kind
     N_("%(path)s cannot be read: %(reason)s"),
     N_("%(path)s is empty (0 bytes)"),
