@@ -12,7 +12,7 @@ from mien import audit, quiet, zone
 from mien import settings as kept
 from mien.events import MienError
 from mien.quiet import Hours
-from mien_web import desk, door, languages, log, log_state, parts, person, words
+from mien_web import desk, door, languages, log, log_state, person, words
 
 page = log.page
 
@@ -39,7 +39,7 @@ def add_quiet() -> Any:
     try:
         desk.write(work)
     except MienError as error:
-        return _page(words.sentence(parts.say(str(error))), more), 400
+        return _page(words.sentence(error), more), 400
     return _done(gettext("The quiet hours count from now on."))
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from mien import clients, mandate, quiet, settings
 from mien.clients import Client
 from mien.control import ControlError
-from mien_web import desk, languages, parts, words
+from mien_web import desk, languages, words
 
 Whose = Literal["another's", "nobody's"]
 
@@ -73,7 +73,7 @@ def state(person: Client) -> State:
         return _running(person, owner, health.mandate)
     wrong = next((part for part in health.parts if part.status != "ok"), None)
     told = wrong or next((part for part in health.parts if part.name == "consent"), None)
-    text = words.sentence(parts.say(told.text)) if told else ""
+    text = words.sentence(told.text) if told else ""
     return State("off", gettext("The camera is closed"), text)
 
 

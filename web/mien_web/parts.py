@@ -244,6 +244,10 @@ SENTENCES = (
         "the service at %(path)s answers in another version's way (%(reason)s); install the same "
         "version of both services and restart them"
     ),
+    # quiet hours
+    N_("%(count)s quiet hours are more than %(most)s; put some together."),
+    N_("“%(text)s” is no time of day; write it as 22:30."),
+    N_("Choose the days on which %(start)s to %(end)s is quiet."),
     # check-ins
     N_("A mood is one of five steps, 1 to 5, not %(mood)s. Choose one."),
     N_(
