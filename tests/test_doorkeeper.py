@@ -497,3 +497,21 @@ class Days(RuleBasedStateMachine):
 
 Days.TestCase.settings = hypothesis(max_examples=30, stateful_step_count=25, deadline=None)
 TestDays = Days.TestCase
+
+
+def test_while_the_store_becomes_another_nobody_is_read(house: House, session: str) -> None:
+    house.wait(lambda: house.seen)
+    with house.door.shut("a backup is being restored, so the camera is off"):
+        assert house.seeing.camera is None
+        assert not house.seen[-1][1].keep, "what is on its way is not kept"
+        assert (house.door.word, house.door.session) == (None, None)
+        assert house.seeing.part.text == "a backup is being restored, so the camera is off"
+        house.door.refresh()  # as each second
+        assert house.seeing.camera is None
+        with pytest.raises(ControlError, match="is being restored"):
+            house.door.aim(10)
+        with pytest.raises(NoPicture):
+            house.door.capture()
+        house.people.stop(session)
+    assert house.door.part.text == "no session is running, so the camera is off"
+    assert house.seeing.camera is None

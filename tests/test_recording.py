@@ -171,6 +171,18 @@ def test_what_is_erased_is_gone_from_memory_too(store: Store) -> None:
     store.close()
 
 
+def test_what_waits_when_the_store_becomes_another_is_forgotten(store: Store) -> None:
+    bench = Bench(store)
+    bench.see(1.0)
+    bench.see(4.0, ended=[EPISODE])
+    bench.recording.forget()
+    bench.see(6.0)
+    bench.write()
+    assert [round(r.stamp.boot_time) for r in store.readings(-1e11, 1e11)] == [6]
+    assert store.episodes(-1e11, 1e11) == []
+    store.close()
+
+
 def test_what_comes_after_an_erasure_is_kept(store: Store) -> None:
     bench = Bench(store)
     bench.see(1.0)
