@@ -272,13 +272,6 @@ def reports(
 ) -> list[Report]:
     """What was said on these local days, the last one included; without any bounds all there is,
     also what knows no date."""
-    span, bounds = (first, last), ""
-    if first is not None or last is not None:
-        bounds = "AND day BETWEEN ? AND ? "
-    values = [
-        day.toordinal() if day else end for day, end in zip(span, (0, 1 << 31), strict=True)
-    ] if bounds else []  # fmt: skip
-    query = f"FROM checkins WHERE client = ? AND NOT deleted {bounds}"
     links: dict[str, list[str]] = {}
     for checkin, activity in db.execute(
         "SELECT checkin, activity FROM checkin_activities WHERE activity IN "
@@ -286,15 +279,22 @@ def reports(
         (client,),
     ):
         links.setdefault(checkin, []).append(activity)
-    alone: dict[frozenset[str], frozenset[str]] = {}
+    span: tuple[int, ...] = ()
+    if first is not None or last is not None:
+        span = ((first or date.min).toordinal(), (last or date.max).toordinal())
+    rows = db.execute(
+        "SELECT id, day, hour, weekday, utc, mood, emotions FROM checkins "
+        f"WHERE client = ? AND NOT deleted {'AND day BETWEEN ? AND ? ' if span else ''}"
+        "ORDER BY day, utc, id",
+        (client, *span),
+    )
+    # Years of check-ins have few different sets of activities: each is kept once.
+    sets: dict[frozenset[str], frozenset[str]] = {}
     found = []
-    for id, day, hour, weekday, utc, mood, bits in db.execute(
-        f"SELECT id, day, hour, weekday, utc, mood, emotions {query} ORDER BY day, utc, id",
-        (client, *values),
-    ):
-        ids = frozenset(links.get(id, ()))
-        ids = alone.setdefault(ids, ids)
-        found.append(Report(day, hour, weekday, utc, mood, bits, ids))
+    for id, day, hour, weekday, utc, mood, bits in rows:
+        done = frozenset(links.get(id, ()))
+        done = sets.setdefault(done, done)
+        found.append(Report(day, hour, weekday, utc, mood, bits, done))
     return found
 
 
