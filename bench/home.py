@@ -223,6 +223,7 @@ def _urls() -> dict[str, str]:
         "day": f"/log/day/{day}",
         "today": f"/log/day/{today}",
         "patterns": "/patterns",
+        "patterns, all": "/patterns?period=all",
         "check-ins": "/checkins",
         "check in": "/checkin",
     }
