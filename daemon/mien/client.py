@@ -1,8 +1,8 @@
 """The client of a box's API, for programs elsewhere: standard library only. See docs/api.md.
 
-    box = Mien("http://localhost:8080", "mien_…")
-    for day in box.days():
-        print(day["date"], day["expression"] or "cannot tell", day["read_s"] // 60, "min")
+box = Mien("http://localhost:8080", "mien_…")
+for day in box.days():
+    print(day["date"], day["expression"] or "cannot tell", day["read_s"] // 60, "min")
 """
 
 import json
@@ -126,7 +126,8 @@ class Mien:
         return self._ask("POST", f"/sessions/{quote(session, safe='')}/stop")
 
     def _list(self, path: str, key: str, first: date | None, last: date | None) -> list[Answer]:
-        span = {"from": first and first.isoformat(), "to": last and last.isoformat()}
+        ends = {"from": first, "to": last}
+        span = {name: day.isoformat() for name, day in ends.items() if day}
         return cast(list[Answer], self._ask("GET", self._of(path, **span))[key])
 
     def _of(self, path: str, **query: str | None) -> str:

@@ -177,6 +177,7 @@ SENTENCES = (
         "%(file)s and a new one begun, so the history starts anew. To have the old one back, stop "
         "Mien, put back %(new)s and its key from a backup and start again."
     ),
+    N_("no broker is in use here, so no commands come by MQTT"),
     # backups
     N_("a backup is being restored, so the camera is off"),
     N_("a backup is being restored already; wait until that is done"),
