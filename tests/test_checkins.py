@@ -143,7 +143,7 @@ def test_pages_of_the_newest_reach_all_of_them(db: Any) -> None:
     for one in said:
         checkins.save(db, one)
     found: list[Checkin] = []
-    while page := checkins.newest(db, "c", 3, found[-1] if found else None):
+    while page := checkins.newest(db, "c", 4, found[-1] if found else None):
         found += page
     assert sorted(found, key=lambda one: one.id) == sorted(said, key=lambda one: one.id)
     times = [one.utc for one in found if one.utc is not None]
