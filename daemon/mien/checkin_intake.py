@@ -22,6 +22,7 @@ from mien.checkin_import import Imported, Kind
 from mien.clock import SystemClock
 from mien.csvfile import CsvError, Table
 from mien.daylio import Diary
+from mien.emotions import EMOTIONS
 from mien.events import MienError
 from mien.moodcsv import Reports
 
@@ -158,7 +159,7 @@ def _of_reports(reports: Reports) -> Preview:
         rows += 1
         people[row.id] = people.get(row.id, 0) + 1
         if len(samples) < SAMPLES:
-            felt = tuple(name for name in moodcsv.EMOTIONS if row.felt(name))
+            felt = tuple(name for name in EMOTIONS if row.felt(name))
             samples.append(Sample(weekday=row.day, hour=row.hour, emotions=felt))
     if not rows:
         raise CsvError(_nothing(reports.table.name, reports.problems()))

@@ -6,6 +6,7 @@ another or forgotten; what reads it is a process of its own (`mien.checkin_intak
 
 import tempfile
 from datetime import date
+from functools import partial
 from typing import IO, Any
 
 import msgspec
@@ -251,15 +252,13 @@ def _clean(task: Task) -> None:
 def _take_out(client: str, source: str, told: Any) -> None:
     """In pieces: a transaction of a million rows would keep everybody else waiting."""
     after: str | None = ""
-    done = 0
+    done, most = 0, checkin_import.A_TIME
     while after is not None:
-        at = after
-        after = desk.write(
-            lambda db, at=at: checkin_import.forget_import(
-                db, client, source, checkin_import.A_TIME, at
-            )
+        piece = partial(
+            checkin_import.forget_import, client=client, source=source, most=most, after=after
         )
-        done += checkin_import.A_TIME
+        after = desk.write(piece)
+        done += most
         told(done)
 
 

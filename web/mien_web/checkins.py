@@ -174,6 +174,7 @@ def form(draft: Draft, error: Exception | None, act: str = "new") -> str:
         draft=draft,
         problem=None if error is None else _say(error),
         twice=_twice(error),
+        said_when=_said_when(draft),
         activities=texts,
         choices=when.choices(local),
         local=local,
@@ -265,7 +266,7 @@ def index() -> str:
     )
 
 
-def _without(said: Any, *names: str) -> dict[str, str]:
+def _without(said: Any, *names: str) -> dict[str, Any]:
     return {k: v for k, v in said.items() if v and k not in names}
 
 
@@ -394,6 +395,12 @@ def _twice(error: Exception | None) -> list[str]:
         gettext("the first %(time)s (%(zone)s)", **first),
         gettext("the second %(time)s (%(zone)s)", **second),
     ]
+
+
+def _said_when(draft: Draft) -> str:
+    """The chosen time in words, as far as it is one."""
+    day = when.day_of(draft.date)
+    return f"{almanac.medium(day)}, {draft.time}" if day else ""
 
 
 def _say(error: Exception) -> str:

@@ -118,7 +118,11 @@ function addNew() {
 
 function show() {
   const when = form.querySelector("[name=when]:checked");
-  if (when) find("when-said").textContent = when.value === "other" ? `${find("date").value} ${find("time").value}` : when.parentElement.textContent.trim();
+  if (!when) return;
+  const at = new Date(`${find("date").value}T${find("time").value}`);
+  const lang = document.documentElement.lang === "de" ? "de" : "en-GB";
+  const said = isNaN(at) ? "" : at.toLocaleString(lang, { dateStyle: "medium", timeStyle: "short" });
+  find("when-said").textContent = when.value === "other" ? said : when.parentElement.textContent.trim();
 }
 
 function changed() {
@@ -284,7 +288,6 @@ if (act === "new" && !location.search && draft && find("problem").hidden) {
     find("draft").hidden = false;
   } else drop(DRAFT);
 }
-show();
 window.addEventListener("online", send);
 window.addEventListener("pageshow", ready); // a browser that goes back shows the form as it was left
 if (waiting().length) send();
