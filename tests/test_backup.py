@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis
+from hypothesis import strategies as st
 from sqlcipher3 import dbapi2
 
 from mien import audit, backup, clients, config, database, erasures, migrations, restore, settings
@@ -265,6 +268,23 @@ def test_what_cannot_be_restored_is_told_and_changes_nothing(
         box.restore(altered(good, box.folder, data))
     assert box.everything() == before
     assert not any((box.folder / backup.FOLDER).glob("*"))
+
+
+@hypothesis(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_no_alteration_goes_unseen(good: Path, data: st.DataObject) -> None:
+    whole = bytearray(good.read_bytes())
+    place = data.draw(st.integers(0, len(whole) - 1))
+    if data.draw(st.booleans()):
+        whole[place] ^= data.draw(st.integers(1, 255))
+    elif data.draw(st.booleans()):
+        del whole[place:]
+    else:
+        whole += data.draw(st.binary(min_size=1, max_size=9000))
+    file = good.with_name("altered")
+    file.write_bytes(whole)
+    with pytest.raises(BackupError):
+        backup.look_into(file, WORDS)
 
 
 def test_another_database_under_the_passphrase_is_no_backup(tmp_path: Path) -> None:
