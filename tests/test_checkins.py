@@ -318,6 +318,20 @@ Diaries.TestCase.settings = settings(max_examples=40, stateful_step_count=25, de
 TestDiaries = Diaries.TestCase
 
 
+def test_of_activities_used_as_often_the_last_used_is_first(db: Any) -> None:
+    for n, text in enumerate(["tea", "run", "nap"]):
+        checkins.save(db, made(activities=[text], made_utc=NOW + n))
+    listed = checkins.activities(db, "c")
+    assert [one.text for one in listed] == ["nap", "run", "tea"]
+    checkins.rename_activity(db, "c", listed[0].id, "Tea")
+    assert [one.text for one in checkins.activities(db, "c")] == ["Tea", "run"]
+    checkins.delete(db, "c", next(o for o in checkins.newest(db, "c") if "Tea" in o.activities).id)
+    assert [(one.text, one.used) for one in checkins.activities(db, "c")] == [
+        ("Tea", 1),
+        ("run", 1),
+    ]
+
+
 def test_renaming_what_is_gone(db: Any) -> None:
     with pytest.raises(CheckinError, match="not there any more"):
         checkins.rename_activity(db, "c", "none", "walk")

@@ -27,11 +27,12 @@ class Activity(Struct, frozen=True):
 
 
 def of(db: Any, client: str, *, hidden: bool = False) -> list[Activity]:
-    """A client's activities, the most used first; the hidden ones too where asked for."""
+    """A client's activities, the most used first, of these the last used; the hidden ones too where
+    asked for."""
     rows = db.execute(
         "SELECT id, text, hidden, (SELECT count(*) FROM checkin_activities l JOIN checkins c "
         "ON c.id = l.checkin WHERE l.activity = a.id AND NOT c.deleted) FROM activities a "
-        "WHERE client = ? AND hidden <= ? ORDER BY 4 DESC, text, id",
+        "WHERE client = ? AND hidden <= ? ORDER BY 4 DESC, used_utc DESC, text, id",
         (client, hidden),
     )
     return [Activity(id, text, bool(gone), used) for id, text, gone, used in rows]
