@@ -410,9 +410,9 @@ def oklab(colour: str, eyes: str) -> NDArray[np.float64]:
     return result
 
 
-def in_schemes(name: str) -> list[str]:
+def in_schemes(name: str, sheet: str = "mien.css") -> list[str]:
     """A colour in light, in dark, in dark by choice, and at night."""
-    return re.findall(rf"--{name}: (#[0-9a-f]{{6}});", (STATIC / "mien.css").read_text())
+    return re.findall(rf"--{name}: (#[0-9a-f]{{6}});", (STATIC / sheet).read_text())
 
 
 def contrast(one: str, other: str) -> float:
@@ -448,6 +448,26 @@ def test_the_seven_colours_differ_for_all_eyes(scheme: int, eyes: str) -> None:
     colours = [in_schemes(expression)[scheme] for expression in EXPRESSIONS]
     seen = [oklab(colour, eyes) for colour in colours]
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) >= 0.09
+
+
+@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize(("name", "steps"), [("mood", 5), ("amount", 4)])
+def test_the_steps_of_a_year_in_pixels_differ_for_all_eyes(
+    name: str, steps: int, eyes: str
+) -> None:
+    drawn = [in_schemes(f"{name}-{step}", "log.css") for step in range(1, steps + 1)]
+    for ground, *colours in zip(in_schemes("card"), *drawn, strict=True):
+        seen = [oklab(colour, eyes) for colour in colours]
+        assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) >= 0.09
+        assert min(np.linalg.norm(one - oklab(ground, eyes)) for one in seen) >= 0.07
+
+
+@pytest.mark.parametrize("mood", range(1, 6))
+def test_the_number_on_a_mood_can_be_read(mood: int) -> None:
+    fore, back = (in_schemes(f"mood-{mood}{part}", "log.css") for part in ("-ink", ""))
+    assert len(fore) == 4
+    for ink, ground in zip(fore, back, strict=True):
+        assert contrast(ink, ground) >= 4.5
 
 
 class TestTheProcess:
