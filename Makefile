@@ -55,7 +55,7 @@ workshop: $(WORKSHOP)/.installed
 
 # Its own environment, for it pins everything; without the Python it needs, its tests are skipped.
 home-assistant:
-	@test -x $(HOME_ASSISTANT)/bin/python || \
+	@test -e $(HOME_ASSISTANT)/.installed || \
 		PYTHON="$(PYTHON)" VENV="$(HOME_ASSISTANT)" sh tests/setup.sh home-assistant
 
 run: setup
@@ -67,7 +67,7 @@ WORKSHOP_TESTS := $(addprefix tests/test_convert_, path.py quantize.py sides.py 
 test: setup-dev workshop home-assistant
 	@sh tests/setup.sh system
 	@$(BIN)/python -m pytest -q -m "not slow" -n auto $(addprefix --ignore=, $(WORKSHOP_TESTS))
-	@HOME_ASSISTANT=$(HOME_ASSISTANT) $(BIN)/python -m pytest -m slow $(addprefix --ignore=, $(WORKSHOP_TESTS))
+	@HOME_ASSISTANT=$(HOME_ASSISTANT) $(BIN)/python -m pytest -rs -m slow $(addprefix --ignore=, $(WORKSHOP_TESTS))
 	@$(WORKSHOP)/bin/python -m pytest $(WORKSHOP_TESTS) tests/test_convert_presets.py
 
 check: setup-dev

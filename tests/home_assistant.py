@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PYTHON = ROOT / os.environ.get("HOME_ASSISTANT", ".venv-homeassistant") / "bin" / "python"
+VENV = ROOT / os.environ.get("HOME_ASSISTANT", ".venv-homeassistant")
 
 
 class HomeAssistant:
@@ -24,7 +24,7 @@ class HomeAssistant:
     told before it knows again when it is started in the same folder."""
 
     def __init__(self, port: int, folder: Path | None = None) -> None:
-        if not PYTHON.exists():
+        if not (VENV / ".installed").exists():  # put there last
             pytest.skip("Home Assistant is not installed: make home-assistant (needs Python 3.13)")
         self._port = port
         self._own = None if folder else tempfile.TemporaryDirectory()
@@ -33,7 +33,12 @@ class HomeAssistant:
     def __enter__(self) -> "HomeAssistant":
         self._log = (self._folder / "log").open("a+")
         self._process = subprocess.Popen(
-            [PYTHON, ROOT / "tests" / "home_assistant_inside.py", str(self._port), self._folder],
+            [
+                VENV / "bin" / "python",
+                ROOT / "tests" / "home_assistant_inside.py",
+                str(self._port),
+                self._folder,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

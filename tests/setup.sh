@@ -48,10 +48,11 @@ system() {
 home_assistant() {
     for python in "$PYTHON" python3.13 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13*/bin/python; do
         if "$python" -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 13))' 2>/dev/null; then
-            say "installing Home Assistant into $VENV with $("$python" --version); about half a gigabyte, two minutes"
-            "$python" -m venv "$VENV" &&
+            say "installing Home Assistant into $VENV with $("$python" --version); about half a gigabyte, some minutes"
+            "$python" -m venv --clear "$VENV" &&
                 "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check \
-                    'homeassistant==2025.1.4' 'paho-mqtt==1.6.1' && return 0
+                    'homeassistant==2025.1.4' 'paho-mqtt==1.6.1' &&
+                touch "$VENV/.installed" && return 0
             say "Home Assistant could not be installed; its tests will be skipped"
             rm -rf "$VENV"
             return 0
