@@ -277,6 +277,7 @@ def test_the_log_of_another_person_is_not_shown(
     assert "good" in pages.text(anna.get("/log/day/2026-11-20"))
     assert "1 check-in on 1 day." in pages.text(anna.get("/log/year/2026"))
     assert "show=look" not in anna.get("/log/year/2026").text
+    assert "20 Nov: good, 1 check-in" in anna.get("/log/year/2026?show=top").text
 
 
 def test_nobody_agreed_yet(box: pages.Box, anna: pages.Browser) -> None:
@@ -285,6 +286,17 @@ def test_nobody_agreed_yet(box: pages.Box, anna: pages.Browser) -> None:
     assert "nobody agreed to the home log" in text
     assert f"/clients/{who}/consents" in anna.get("/log").text
     assert "The log does not run" in pages.text(anna.get("/log/settings"))
+
+
+def test_days_and_months_have_their_german_names(
+    box: pages.Box, anna: pages.Browser, me: str
+) -> None:
+    saw(box, NOON)
+    box.write("UPDATE users SET language = 'de'")
+    assert "Freitag, 20. November 2026" in anna.get("/log/day/2026-11-20").text
+    assert "20. Nov.:" in anna.get("/log/year/2026?show=seen").text
+    for url in URLS:
+        assert anna.get(url).status_code == 200
 
 
 def test_the_log_is_not_a_therapists(box: pages.Box, me: str) -> None:

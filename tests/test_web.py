@@ -288,7 +288,8 @@ class TestGuard:
         assert browser.get("/about", headers={"Host": host}).status_code == 200
 
     @pytest.mark.parametrize(
-        "host", ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1.evil", "[", ""]
+        "host",
+        ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1.evil", "[", ""],
     )
     def test_other_names_are_refused(self, browser: FlaskClient, host: str) -> None:
         for path in ("/", "/about", "/static/mien.css"):

@@ -102,6 +102,8 @@ def year(year: str) -> str:
     said, watched = _found(span)
     asked = request.args.get("show", "")
     show = asked if asked in pixels.SHOWN else "said" if said or not watched else "look"
+    if opened.since_ms is None:
+        show = "said"  # there is nothing else that this person may see
     return _page(
         "year",
         span,
