@@ -320,10 +320,54 @@ SENTENCES = (
     # files of any kind
     N_("%(path)s cannot be read: %(reason)s"),
     N_("%(path)s is empty (0 bytes)"),
+    # the file of a home log
+    N_(
+        "The file has %(size)s MB; an everything.zip has at most %(most)s MB. Choose the file that "
+        "a box exported."
+    ),
+    N_("The file is empty. Choose an everything.zip."),
+    N_("This is no zip file. Choose the everything.zip as it was exported."),
+    N_("The zip is broken or cut off. Copy it again from where it came."),
+    N_(
+        "The zip is locked or packed in a way that is not read here. Choose the everything.zip as "
+        "it was exported."
+    ),
+    N_(
+        "The zip has %(count)s files; an everything.zip has four. Choose the file that a box "
+        "exported."
+    ),
+    N_(
+        "A file in the zip is named as if it belonged elsewhere on the box. The zip may be made to "
+        "do harm; leave it out."
+    ),
+    N_("The zip has no %(name)s, or several. Choose an everything.zip of a Mien box."),
+    N_("The zip would unpack to far more than a home log has. Leave it out."),
+    N_("%(name)s in the zip is no JSON, or cut off. %(cure)s"),
+    N_("%(name)s is not a home log of a Mien box. Choose another zip."),
+    N_(
+        "The file is of version %(version)s, and this box reads version %(ours)s. Update this box, "
+        "or export with the same version."
+    ),
+    N_(
+        "In everything.json something is wrong: %(why)s. Export it anew from the box where it came "
+        "from."
+    ),
+    N_("Check-in %(place)s has the id of another one, %(id)s. %(cure)s"),
+    N_("Check-in %(place)s has only one of its day and its time. %(cure)s"),
+    N_("Check-in %(place)s: %(day)s is no weekday %(weekday)s. %(cure)s"),
+    N_("Check-in %(place)s: its day and its time are not the same. %(cure)s"),
+    N_("Check-in %(place)s: its note has letters that are none. %(cure)s"),
+    N_(
+        "Row %(place)s of the log cannot be: %(why)s. Export it anew from the box where it came "
+        "from."
+    ),
+    N_("Row %(place)s of the log has %(count)s numbers, not %(right)s. %(cure)s"),
+    N_("The log's columns must be %(columns)s. Export it anew from the box where it came from."),
 )
 
 # What a sentence may have in place of a name.
 WITHIN = (
+    N_("Export it anew from the box where it came from."),
     N_("camera %(device)s"),
     N_("video %(path)s"),
     N_("picture %(path)s"),
