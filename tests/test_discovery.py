@@ -1,12 +1,86 @@
-"""The document by which Home Assistant finds the box: whole, by ids that never change."""
+"""The document by which Home Assistant finds the box: whole, by ids that never change.
+
+Here against what Home Assistant's own schemas take (2025.1.4); `test_home_assistant.py` has that
+itself look, where it is installed.
+"""
+
+from typing import Any
 
 import msgspec
+from jsonschema import Draft202012Validator
 
 from mien import discovery
 from mien.events import EXPRESSIONS
 from mien.topics import Topics
 
 TOPICS = Topics("mien-abc234", "homeassistant", "mien-abc234")
+
+_COMMON = """device_class enabled_by_default entity_category icon json_attributes_template
+    json_attributes_topic name platform qos unique_id"""
+_TAKES = {
+    "sensor": (
+        "state_topic",
+        "expire_after force_update options state_class suggested_display_precision "
+        "unit_of_measurement value_template",
+    ),
+    "binary_sensor": (
+        "state_topic",
+        "expire_after off_delay payload_off payload_on value_template",
+    ),
+    "switch": (
+        "command_topic",
+        "command_template optimistic payload_off payload_on retain state_off state_on state_topic "
+        "value_template",
+    ),
+    "button": ("command_topic", "command_template payload_press retain"),
+    "event": ("event_types state_topic", "value_template"),
+}
+
+
+def _component(platform: str) -> dict[str, Any]:
+    required, optional = _TAKES[platform]
+    keys = f"{_COMMON} {required} {optional}".split()
+    return {
+        "properties": {key: {} for key in keys} | {"platform": {"const": platform}},
+        "required": ["platform", "unique_id", *required.split()],
+        "additionalProperties": False,
+    }
+
+
+SCHEMA = {
+    "type": "object",
+    "required": ["device", "origin", "components"],
+    "additionalProperties": False,
+    "properties": {
+        "availability_topic": {"type": "string"},
+        "device": {
+            "required": ["identifiers"],
+            "additionalProperties": False,
+            "properties": {
+                key: {"type": "string"}
+                for key in ("name", "manufacturer", "model", "serial_number", "sw_version")
+            }
+            | {"identifiers": {"type": "array", "minItems": 1}},
+        },
+        "origin": {
+            "required": ["name"],
+            "additionalProperties": False,
+            "properties": {"name": {"type": "string"}, "sw_version": {"type": "string"}},
+        },
+        "components": {
+            "minProperties": 1,
+            "additionalProperties": {"oneOf": [_component(platform) for platform in _TAKES]},
+        },
+    },
+}
+
+
+def test_it_holds_what_home_assistant_takes_and_nothing_else() -> None:
+    validator = Draft202012Validator(SCHEMA)
+    validator.validate(discovery.document(TOPICS, "1.0"))
+    strange = discovery.document(TOPICS, "1.0")
+    strange["components"]["person"]["colour"] = "red"
+    assert not validator.is_valid(strange)
 
 
 def test_renaming_the_box_changes_topics_but_no_id() -> None:

@@ -36,9 +36,9 @@ def document(topics: Topics, version: str) -> dict[str, Any]:
         },
         "origin": {"name": "Mien", "sw_version": version},
         "availability_topic": topics.availability,
-        "qos": 1,
         "components": {
-            name: {"unique_id": f"{serial}_{name}", **component}
+            # QoS is none of the options that Home Assistant takes over from above.
+            name: {"unique_id": f"{serial}_{name}", "qos": 1, **component}
             for name, component in _components(topics).items()
         },
     }
