@@ -385,6 +385,28 @@ def test_a_consent_given_anew_does_not_bring_back_what_was_withdrawn(box: Box) -
     assert set(standing) == {"live"}
 
 
+def test_on_a_box_of_the_same_descent_too(box: Box, make: Callable[[str], Box]) -> None:
+    """Restored elsewhere, withdrawn there; then a later backup of the first box."""
+    box.note("box.set-up")
+    box.client("a", "live", "numbers")
+    early = box.backup(box.folder / FILE)
+    box.note("box.changed")
+    late = box.backup(box.folder / f"late{backup.SUFFIX}")
+    two = make("two")
+    assert not two.db.read(lambda db: backup.known(db, early))
+    two.restore(box.folder / FILE)
+    assert two.db.read(lambda db: backup.known(db, early))
+    assert not two.db.read(lambda db: backup.known(db, late))
+    client = two.db.read(lambda db: clients.find(db, "a", 1))
+    assert client
+    now = two.clock.stamp()
+    two.db.write(lambda db: erasures.withdraw(db, client, "numbers", "anna", now))
+    assert two.restore(box.folder / f"late{backup.SUFFIX}").withdrawn == 1
+    assert set(two.db.read(lambda db: clients.standing(db, "a"))) == {"live"}
+    assert two.rows("SELECT count(*) FROM erasures WHERE done_utc IS NULL") != [(0,)]
+    assert two.db.read(audit.broken) is None
+
+
 def test_a_token_that_was_revoked_since_opens_nothing(box: Box, make: Callable[[str], Box]) -> None:
     box.note("box.set-up")
     box.client("a")

@@ -174,6 +174,17 @@ class TestRestore:
         assert browser.post("/login", {"name": "ben", "passphrase": LOGIN}).status_code == 303
         assert browser.post("/welcome/restore", {"code": code}).status_code == 303
 
+    def test_its_own_backup(self, box: Box) -> None:
+        browser = box.browser()
+        box.db.write(lambda db: audit.note(db, 1, "anna", "box.set-up"))
+        folder = box.config.state_dir
+        backup.make(folder, name(box), box.clock, WORDS, folder / "f", lambda *_: None)
+        url = browser.post("/box/restore").headers["Location"]
+        said = looked_into(box, browser, url, (folder / "f").read_bytes())
+        assert "Of this box, mien-" in said
+        assert "Consents that were withdrawn since" in said
+        assert "this box cannot know" not in said
+
     def test_a_wrong_passphrase_may_be_tried_again(self, box: Box, file: bytes) -> None:
         browser = box.browser()
         url = browser.post("/box/restore").headers["Location"]

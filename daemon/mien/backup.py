@@ -66,7 +66,7 @@ class DamagedBackup(BackupError):
 
 class Content(Struct, frozen=True):
     """What a backup says of itself. `counts`: rows by table; `boot` and `boot_ms`: the moment it
-    was made, as the box counts."""
+    was made, as the box counts; `steps`: the migrations of its tables."""
 
     box: str
     version: str
@@ -76,6 +76,8 @@ class Content(Struct, frozen=True):
     boot_ms: int
     steps: tuple[str, ...]
     counts: dict[str, int]
+    audit: str = ""
+    """The hash at the end of its audit list. A box that knows it knows what was withdrawn since."""
 
     def said(self) -> dict[str, int]:
         """The counts that tell a person something, by table."""
@@ -154,6 +156,12 @@ def note(db: Any, now: Stamp, user: str, content: Content, size: int) -> None:
 def last_utc(db: Any) -> int | None:
     """When the last backup was made, UTC in ms."""
     return settings.get(db, "backup_utc", int)
+
+
+def known(db: Any, content: Content) -> bool:
+    """Whether this store goes on where the backup ends, and so knows what was withdrawn since."""
+    query = "SELECT EXISTS (SELECT 1 FROM audit WHERE hash = ?)"
+    return bool(db.execute(query, (content.audit,)).fetchone()[0])
 
 
 def stale(db: Any, now: Stamp) -> bool:
@@ -255,7 +263,9 @@ def _fill(db: Any, part: Path, key: str, now: Stamp, box: str, size: int, step: 
             counts = {
                 table: copied(db, table, columns(db, table), "main", "copy") for table in tables(db)
             }
+        newest = audit.entries(db, limit=1)
         content = Content(
+            audit=newest[0].hash if newest else "",
             box=box,
             version=__version__,
             utc_ms=round(now.utc * 1000),

@@ -188,10 +188,12 @@ def _shown(found: Restoring, problem: str) -> str:
     told = {"content": found.content, "named": named(found.content), "problem": problem}
     if found.state == "ready":
         box = box_name()
+        content = found.content
+        known = desk.read(lambda db: backup.known(db, content))
         there = desk.read(lambda db: {t: _count(db, t) for t in ("users", "clients", "sessions")})
         return render_template(
             "backups/ready.html", found=found, box=box, there=there,
-            first_run=found.user is None, **told,
+            first_run=found.user is None, known=known, **told,
         )  # fmt: skip
     entries = desk.read(lambda db: audit.entries(db, limit=1, action="box.restored"))
     noted = msgspec.json.decode(entries[0].detail) if entries else {}
