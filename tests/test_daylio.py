@@ -56,6 +56,7 @@ def test_times(text: str, hour: int, minute: int) -> None:
         ("20.11.2026", date(2026, 11, 20)),
         ("11/20/2026", date(2026, 11, 20)),
         ("20/11/2026", date(2026, 11, 20)),
+        ("5/5/2026", date(2026, 5, 5)),
     ],
 )
 def test_dates_that_a_spreadsheet_wrote_again(text: str, day: date) -> None:

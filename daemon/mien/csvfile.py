@@ -57,7 +57,7 @@ class Table:
                 file.close()
                 raise
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = (error.strerror or str(error)).rstrip(".").lower()
             raise CsvError(f"{path} cannot be read: {reason}. Name a CSV file.") from None
 
     @property

@@ -87,7 +87,7 @@ def _draw(path: Path, picture: str) -> None:
         draft.write_text(picture, encoding="utf-8")
         os.replace(draft, path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = (error.strerror or str(error)).rstrip(".").lower()
         raise CsvError(
             f"The picture {path} cannot be written: {reason}. Name another place with --svg."
         ) from None
