@@ -22,7 +22,7 @@ from mien.checkin_import import Imported, Kind
 from mien.clock import SystemClock
 from mien.csvfile import CsvError, Table
 from mien.daylio import Diary
-from mien.emotions import EMOTIONS
+from mien.emotions import of_mask
 from mien.events import MienError
 from mien.moodcsv import Reports
 
@@ -159,8 +159,8 @@ def _of_reports(reports: Reports) -> Preview:
         rows += 1
         people[row.id] = people.get(row.id, 0) + 1
         if len(samples) < SAMPLES:
-            felt = tuple(name for name in EMOTIONS if row.felt(name))
-            samples.append(Sample(weekday=row.day, hour=row.hour, emotions=felt))
+            said = of_mask(row.emotions)
+            samples.append(Sample(weekday=row.day, hour=row.hour, emotions=said))
     if not rows:
         raise CsvError(_nothing(reports.table.name, reports.problems()))
     most = sorted(people.items(), key=lambda one: (-one[1], one[0]))[:MOST_PEOPLE]
