@@ -13,10 +13,12 @@ from werkzeug.test import TestResponse
 
 import pages
 from mien import tokens, zone
+from mien.events import Capture
 from mien.tokens import SCOPES
 from mien.users import User
 from mien_web import door
 from pages import Box
+from samples import PROBABILITIES
 
 KEY = "6f1f2e2c-6a55-4b8e-9b35-2d8f0c0e7a11"
 
@@ -347,6 +349,39 @@ def test_a_session_from_start_to_stop(box: Box) -> None:
     assert program.ask(f"{place}/stop", "POST").json == ended
     assert program.ask("/sessions?client=K-17").json["sessions"] == [ended]
     assert program.ask("/sessions?client=K-18", status=404)
+
+
+def test_a_capture_in_a_session(box: Box) -> None:
+    session = box.session(box.client("K-17", "live", "pictures"))
+    program, place = Program(box, "sessions"), f"/sessions/{session}/captures"
+    assert "no face" in program.ask(place, "POST", {}, status=503).json["error"]
+    box.daemon.face = face(box)
+    kept = program.ask(place, "POST", {"id": KEY}, status=201).json
+    assert (kept["id"], kept["expression"], kept["reason"]) == (KEY, "happiness", None)
+    assert program.ask(place, "POST", {"id": KEY}, status=201).json == kept
+    assert box.rows("SELECT count(*) FROM captures") == [(1,)]
+    program.ask(place, "POST", {"id": "7"}, status=400)
+    box.write("UPDATE consents SET withdrawn_utc = 1 WHERE kind = 'pictures'")
+    assert "no consent" in program.ask(place, "POST", {}, status=403).json["error"]
+
+
+def face(box: Box) -> Capture:
+    now = box.clock.stamp()
+    return Capture(
+        frame=1,
+        boot=now.boot_id,
+        boot_ms=round(now.boot_time * 1000),
+        face=b"\xff\xd8",
+        crop=b"\x89PNG",
+        expression="happiness",
+        reason=None,
+        probabilities=PROBABILITIES,
+        embedding=bytes(4),
+        maps=bytes(7),
+        side=1,
+        bundle="test",
+        quality=0.9,
+    )
 
 
 def test_sessions_that_may_not_be(box: Box) -> None:

@@ -20,6 +20,7 @@ SAID = {
     413: "More than 64 kB were sent",
     422: "A field is not as it should be",
     429: "Too many wrong tokens; Retry-After says how many seconds to wait",
+    502: "The service refused; the sentence says why",
     503: "The service, its store or the camera does not answer",
 }
 

@@ -8,9 +8,10 @@ from flask import abort, request
 from flask_babel import gettext
 from msgspec import Struct
 
-from mien import clients, sessions, taps
+from mien import captures, clients, sessions, taps
 from mien.clients import Client
 from mien.clock import iso
+from mien.events import EXPRESSIONS, Expression
 from mien.sessions import KeywordError, Session
 from mien.taps import Tap
 from mien_web import clients as client_page
@@ -53,6 +54,22 @@ class Sessions(Struct, frozen=True):
     """The newest first."""
 
     sessions: list[SessionTold]
+
+
+class Capture(Struct, frozen=True, forbid_unknown_fields=True):
+    """`id` is a UUID of yours: sent again, it is the same capture."""
+
+    id: str | None = None
+
+
+class Captured(Struct, frozen=True):
+    """What the face looked like in that frame; null where it cannot be told, and then `reason`
+    says why. The picture stays on the box."""
+
+    id: str
+    at_s: float
+    expression: Expression | None
+    reason: str | None
 
 
 class Tagged(Struct, frozen=True):
@@ -105,6 +122,21 @@ def add_tag(id: str, body: Tag) -> Tagged:
         abort(422, gettext("An id must be a UUID in small letters, made anew for each tag."))
     found, client = session.find(id)
     return tag(found, client, body.text, body.how, body.id or str(uuid.uuid4()))
+
+
+@offer(
+    "POST", "/sessions/<id>/captures", "sessions", "Keep the face as it is now",
+    answer=Captured, body=Capture, status=201, problems=(400, 404, 409, 413, 422, 502, 503),
+)  # fmt: skip
+def add_capture(id: str, body: Capture) -> Captured:
+    found, _ = session.find(id)
+    key = body.id or str(uuid.uuid4())
+    leading.capture(found, key)
+    kept = desk.read(lambda db: captures.find(db, key, desk.user().id))
+    if kept is None:
+        abort(409, gettext("This capture was erased meanwhile."))
+    look = None if kept.expression is None else EXPRESSIONS[kept.expression]
+    return Captured(key, kept.at_ms / 1000, look, kept.reason)
 
 
 # ── what commands by MQTT do, too ────────────────────────────────────────────────────────────────
