@@ -40,6 +40,10 @@ def test_what_spreadsheets_add_is_passed_over() -> None:
         assert list(found) == [(4, ["1", "two\r\nlines"]), (8, ["3", "4"])]
 
 
+def test_what_a_spreadsheet_notes_as_separator_counts() -> None:
+    assert everything(b"sep=;\na,b,c;d\n1,2;3\n") == [["a,b,c", "d"], ["1,2", "3"]]
+
+
 def test_a_separator_within_quotes_does_not_count() -> None:
     assert everything(b'"a, or b, or c";"d"\n"x";1\n') == [["a, or b, or c", "d"], ["x", "1"]]
 
@@ -58,6 +62,7 @@ def test_one_strange_byte_late_in_the_file_turns_it_to_windows() -> None:
         (b";;;\n;;;\n", "a.csv holds no table"),
         (b"PK\x03\x04" + bytes(100), "is a zip or a spreadsheet"),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4, "is not a text file"),
+        (b"\x01\x02 rtf \x07\x08" * 50, "is not a text file"),
         (b"SQLite format 3\0" + bytes(range(200)), "is not a text file"),
     ],
 )
