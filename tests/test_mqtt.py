@@ -15,10 +15,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.publish import single
 
 from appliance import Box, wait_for  # the helpers beside this file
-from mien import asyncapi
+from mien import asyncapi, config
 from mien.clock import synchronised
 from mien.commands.demo import portrait
 from mien.commands.events import _told
+from mien.line import BrokerError, clear
 from mosquitto import Mosquitto
 
 pytestmark = pytest.mark.slow
@@ -188,3 +189,12 @@ def test_clearing_says_when_the_broker_is_away(tmp_path: Path, broker: Mosquitto
     assert "mien/testbox/state" in (box.state / "retained.json").read_text()
     other = subprocess.run([*mien, "--broker", "localhost:1"], capture_output=True, text=True)
     assert f"at 127.0.0.1:{broker.port} (--broker)" in other.stdout
+
+
+def test_clearing_says_when_the_broker_refuses() -> None:
+    with Mosquitto({"mien": "secret"}) as closed:
+        settings = config.Mqtt(host="127.0.0.1", port=closed.port)
+        with pytest.raises(
+            BrokerError, match=r"refuses us: Not authorized\. What lies
+        ):
+            clear(settings, ["mien/a/state"])
