@@ -128,6 +128,7 @@ def test_a_token_is_made_shown_once_and_revoked(box: Box) -> None:
     form = {"name": "Grafana", "scope": ["status", "log"], "passphrase": "correct horse battery"}
     shown = browser.post("/me/tokens", form)
     (made,) = re.findall(r'id="token"[^>]*>(mien_[\w-]+)<', shown.text)
+    assert "localhost/api/v1/status" in shown.text  # something that it may
     held = box.db.read(lambda db: tokens.find(db, made))
     assert held is not None
     assert held.scopes == {"status", "log"}

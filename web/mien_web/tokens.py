@@ -97,6 +97,14 @@ def revoke(id: str) -> Response:
     return redirect(url_for("tokens.index"), 303)
 
 
+def _try_it(scopes: list[str]) -> str:
+    """What a new token with these scopes can ask for, as curl takes it."""
+    paths = {"status": "status", "log": "log/days", "checkins": "checkins", "sessions": "sessions"}
+    found = next((path for scope, path in paths.items() if scope in scopes), None)
+    place = f"{request.host_url}api/v1/"
+    return f"{place}{found}" if found else f"-X POST {place}pause"
+
+
 def _page(*, problem: str = "", field: str = "", made: str = "") -> str:
     user = desk.user()
     return render_template(
@@ -110,5 +118,5 @@ def _page(*, problem: str = "", field: str = "", made: str = "") -> str:
         name="" if made else request.form.get("name", ""),
         ticked=() if made else request.form.getlist("scope"),
         longest=tokens.LONGEST_NAME,
-        address=request.host_url,
+        try_it=_try_it(request.form.getlist("scope")),
     )
