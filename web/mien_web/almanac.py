@@ -117,6 +117,12 @@ def short(day: date) -> str:
     return _short(day.month, day.day, languages.locale())
 
 
+def shorts(days: list[date]) -> dict[date, str]:
+    """The same of many days; to find out whose language it is takes longer than the name."""
+    locale = languages.locale()
+    return {day: _short(day.month, day.day, locale) for day in days}
+
+
 def weekday(day: date) -> str:
     """`Sat`."""
     return _named(day, "EEE", languages.locale())

@@ -65,29 +65,37 @@ def months(
     span: Span, today: date, said: dict[date, Daily], watched: dict[date, Seen], show: str
 ) -> list[list[Pixel]]:
     """The twelve months of a year, each with its days."""
-    address = url_for("log.day", day="*")
+    address, names, locale = (
+        url_for("log.day", day="*"),
+        almanac.shorts(span.days),
+        str(get_locale()),
+    )
     found: list[list[Pixel]] = [[] for _ in range(12)]
     for day in span.days:
         url = address.replace("*", day.isoformat()) if day <= today else ""
         if show == "said":
-            mark, words = _said(said.get(day))
+            mark, words = _said(said.get(day), locale)
         else:
-            mark, words = _seen(watched.get(day), show)
-        title = f"{almanac.short(day)}: {words}" if url else ""
+            mark, words = _seen(watched.get(day), show, locale)
+        title = f"{names[day]}: {words}" if url else ""
         found[day.month - 1].append(Pixel(url, mark, title))
     return found
 
 
 def rows(span: Span, today: date, said: dict[date, Daily], watched: dict[date, Seen]) -> list[Row]:
     """Every day of which there is something to tell."""
-    address = url_for("log.day", day="*")
+    address, names, locale = (
+        url_for("log.day", day="*"),
+        almanac.shorts(span.days),
+        str(get_locale()),
+    )
     return [
         Row(
-            name=almanac.short(day),
+            name=names[day],
             url=address.replace("*", day.isoformat()),
-            mood=_said(said.get(day))[1] if day in said else "–",
+            mood=_said(said.get(day), locale)[1] if day in said else "–",
             look=seen.top(watched[day], "day") if day in watched else gettext("not watched"),
-            seen=seen.duration(watched[day].seen) if day in watched else "–",
+            seen=seen.duration(watched[day].seen, locale) if day in watched else "–",
         )
         for day in span.days
         if day <= today and (day in said or day in watched)
@@ -130,8 +138,7 @@ def sentences(said: dict[date, Daily]) -> list[str]:
     return found
 
 
-def _said(daily: Daily | None) -> tuple[str, str]:
-    locale = str(get_locale())
+def _said(daily: Daily | None, locale: str) -> tuple[str, str]:
     return _said_words(step(daily), daily.count, locale) if daily else _said_words(None, 0, locale)
 
 
@@ -146,13 +153,12 @@ def _said_words(mood: int | None, count: int, locale: str) -> tuple[str, str]:
     return f' data-mood="{mood}"', f"{mood_words.mood(mood)}, {times}"
 
 
-def _seen(found: Seen | None, show: str) -> tuple[str, str]:
+def _seen(found: Seen | None, show: str, locale: str) -> tuple[str, str]:
     if found is None or not found.seen:
         return ' class="nobody"' if found else "", seen.top(found or seen.NOTHING, "day")
-    time = seen.duration(found.seen if show == "seen" else found.read)
+    time = seen.duration(found.seen if show == "seen" else found.read, locale)
     if show == "seen":
         return f' data-amount="{seen.amount(found.seen)}"', time
-    locale = str(get_locale())
     most, look = seen.standing_out(found), seen.step(found.valence)
     if seen.thin(found, "day") or most is None or look is None:
         return ' class="thin"', _read_words("", time, locale)

@@ -78,11 +78,11 @@ def amount(seconds: int) -> int:
 # ── in words ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def duration(seconds: int) -> str:
+def duration(seconds: int, locale: str = "") -> str:
     """`3 h 10 min`, `12 min`, `under a minute`; a nought is `0 min`, and over 100 hours minutes do
-    not matter."""
+    not matter. `locale`: the visitor's, where it was looked up already."""
     minutes = round(seconds / 60) if seconds >= 60 else -bool(seconds)
-    return _duration(minutes, str(get_locale()))
+    return _duration(minutes, locale or str(get_locale()))
 
 
 @lru_cache(4096)  # a year has more than a thousand
