@@ -239,6 +239,7 @@ STEPS = st.one_of(
     st.tuples(st.just("roll"), MINUTES, st.just(0)),
     st.tuples(st.just("boot"), MINUTES, st.integers(0, 1)),
     st.tuples(st.just("clock"), MINUTES, st.just(0)),
+    st.tuples(st.just("a night without a clock"), MINUTES, st.integers(1, 200)),
 )
 
 
@@ -279,6 +280,9 @@ def test_the_roll_up_is_the_sum_of_the_minutes(
             clock.clock_ok = bool(count)
             clock.offset = shift + (0 if count else 5_000_000)
         else:
+            if what == "a night without a clock":
+                clock.boot_id, clock.clock_ok = f"boot {number}", False
+                box.see(moment + clock.offset, count, step=7)
             clock.offset, clock.clock_ok = shift, True
             box.store.backfill()
         if not box.people.rows("SELECT 1 FROM unsettled"):
