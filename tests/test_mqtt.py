@@ -194,7 +194,5 @@ def test_clearing_says_when_the_broker_is_away(tmp_path: Path, broker: Mosquitto
 def test_clearing_says_when_the_broker_refuses() -> None:
     with Mosquitto({"mien": "secret"}) as closed:
         settings = config.Mqtt(host="127.0.0.1", port=closed.port)
-        with pytest.raises(
-            BrokerError, match=r"refuses us: Not authorized\. What lies
-        ):
+        with pytest.raises(BrokerError, match=r"refuses us: Not authorized\. What lies"):
             clear(settings, ["mien/a/state"])
