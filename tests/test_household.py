@@ -296,7 +296,7 @@ class TestAudit:
 
     def test_every_action_has_words(self, box: Box) -> None:
         """Whatever stands in an `audit.note` anywhere."""
-        called = re.compile(r'note\(\s*[^"]*?"([a-z]+[.-][a-z-]+)"')
+        called = re.compile(r'note\(\s*(?:[^")]|\)(?!\n))*?"([a-z]+[.-][a-z-]+)"')
         folders = (Path(mien.__file__).parent, Path(mien_web.__file__).parent)
         sources = [path.read_text() for folder in folders for path in folder.rglob("*.py")]
         found = {action for source in sources for action in called.findall(source)}
