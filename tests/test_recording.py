@@ -40,7 +40,7 @@ class FullStore:
 
 
 class Bench:
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, *, at_once: bool = True) -> None:
         self.clock = ManualClock()
         self.states: list[dict[str, Any]] = []
         self.stored = 0
@@ -51,6 +51,7 @@ class Bench:
             stored=self._count,
             failed=lambda *_: None,
             clock=self.clock,
+            at_once=at_once,
         )
 
     def _count(self) -> None:
@@ -259,6 +260,15 @@ def test_readings_are_written_together_and_an_episode_at_once_by_itself() -> Non
     bench.see(3.0, ended=[EPISODE])
     turn(bench, 30.0)
     assert kinds(store)[1:] == [[SecondReading, SecondReading, EpisodeRow, SecondReading]]
+
+
+def test_without_anybody_who_waits_episodes_go_with_the_readings() -> None:
+    store = Writes()
+    bench = Bench(store, at_once=False)
+    turn(bench, 0.0)
+    bench.see(1.0, ended=[EPISODE])
+    turn(bench, 30.0)
+    assert kinds(store) == [[EpisodeRow, SecondReading]]
 
 
 @pytest.mark.parametrize(("hurry", "next_"), [(False, 30.0), (True, 10.0)])
