@@ -230,8 +230,9 @@ def piece(id: str) -> Any:
     if not 0 <= at < whole:
         return jsonify(error=gettext("The file is empty.")), 400
     if whole > LARGEST:
-        said = gettext("It has more than %(gb)s GB, the most that a backup may have here.")
-        return jsonify(error=said % {"gb": LARGEST // 10**9}), 413
+        most = LARGEST // 10**9
+        said = gettext("It has more than %(gb)s GB, the most a backup may have here.", gb=most)
+        return jsonify(error=said), 413
     body = request.get_data()
     try:
         with in_words():
