@@ -25,7 +25,7 @@ from mien.store import Store
 
 WATCH_S = 30.0
 BROKER = "listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
-"""What the box's own broker is like to the daemon, see firmware_config/mosquitto, but for passwords."""
+"""What the box's own broker is like to the daemon, but for passwords."""
 
 
 def flat_out(clip: Path) -> dict[str, float]:

@@ -17,7 +17,7 @@ import yaml
 from werkzeug.serving import make_server
 
 import pages
-from home_assistant import PYTHON
+from home_assistant import VENV
 from mien import discovery, orders, service, tokens
 from mien.client import ClientError, Mien
 from mien.topics import Topics
@@ -80,12 +80,16 @@ FILLED = {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not PYTHON.exists(), reason="Home Assistant is not here: make home-assistant")
+@pytest.mark.skipif(
+    not (VENV / ".installed").exists(), reason="Home Assistant is not here: make home-assistant"
+)
 @pytest.mark.parametrize("path", BLUEPRINTS, ids=lambda path: path.stem)
 def test_home_assistant_makes_an_automation_of_a_blueprint(path: Path) -> None:
     judge = Path(__file__).parent / "home_assistant_blueprints.py"
     done = subprocess.run(
-        [PYTHON, judge, path, json.dumps(FILLED[path.stem])], capture_output=True, text=True
+        [VENV / "bin" / "python", judge, path, json.dumps(FILLED[path.stem])],
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.strip() == "valid", done.stderr
 

@@ -105,8 +105,8 @@ def test_a_row_that_breaks_off_has_missing_values() -> None:
 def test_other_spellings_of_the_columns() -> None:
     header = ",".join(HEADER).replace("Offence", "Offense").replace("Hours", "hour")
     found, _ = read(text(row(offence="1"), header=header + ",extra"))
-    assert found[0].felt("offence")
-    assert not found[0].felt("joy")
+    assert found[0].named("offence")
+    assert not found[0].named("joy")
     assert is_form(header.split(","))
     assert not is_form(["full_date", "date", "weekday", "time", "mood", "activities"])
 

@@ -57,7 +57,7 @@ class Received:
     topic: str
     payload: bytes
     retain: bool
-    """Whether it had been lying there when we subscribed, so that it says nothing about now."""
+    """Whether it had been left there before we subscribed, so that it says nothing about now."""
 
 
 BrokerEvent = Connected | Refused | Unreachable | Lost | Acknowledged | Received

@@ -99,10 +99,10 @@ def made(
     utc = _utc(moment, made_utc)
     if mood is not None and mood not in MOODS:
         raise CheckinError(f"A mood is one of five steps, 1 to 5, not {mood}. Choose one.")
-    felt = None if emotions is None else _emotions(emotions)
+    named = None if emotions is None else _emotions(emotions)
     done = _activities(activities, whole=whole)
     text = _note(note, whole=whole)
-    if mood is None and not felt and not done and not text:
+    if mood is None and not named and not done and not text:
         raise CheckinError(
             "This check-in says nothing yet. Choose a mood, an emotion or an activity, "
             "or write a note."
@@ -115,7 +115,7 @@ def made(
         hour=moment.hour,
         weekday=moment.isoweekday(),
         mood=mood,
-        emotions=felt,
+        emotions=named,
         activities=done,
         note=text,
         source=source,
@@ -307,9 +307,9 @@ def _checkins(db: Any, rows: Iterable[tuple[Any, ...]]) -> list[Checkin]:
             "WHERE checkin = ? ORDER BY text COLLATE NOCASE",
             (id,),
         )
-        felt = None if bits is None else everyday.of_mask(bits)
+        named = None if bits is None else everyday.of_mask(bits)
         done = tuple(text for (text,) in texts.fetchall())
         found.append(
-            Checkin(id, client, utc, day, hour, weekday, mood, felt, done, note, source, made_utc)
+            Checkin(id, client, utc, day, hour, weekday, mood, named, done, note, source, made_utc)
         )
     return found

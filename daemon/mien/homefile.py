@@ -289,7 +289,7 @@ def keep_activities(db: Any, client: str, doings: Sequence[Doing], utc: int) -> 
 
 def checkin(said: Said, client: str) -> Checkin:
     """As this box keeps it."""
-    felt = said.emotions
+    named = said.emotions
     return Checkin(
         id=said.id,
         client=client,
@@ -298,7 +298,7 @@ def checkin(said: Said, client: str) -> Checkin:
         hour=said.hour,
         weekday=said.weekday,
         mood=said.mood,
-        emotions=None if felt is None else tuple(e for e in emotions.EMOTIONS if e in felt),
+        emotions=None if named is None else tuple(e for e in emotions.EMOTIONS if e in named),
         activities=tuple(
             {t.casefold(): t for t in map(activities.named, said.activities)}.values()
         ),

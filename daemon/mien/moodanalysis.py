@@ -127,8 +127,8 @@ class Gathered:
             return None
         person = np.frombuffer(self._person, np.uintc).astype(np.int64)
         when = np.frombuffer(self._when, np.ushort)
-        felt = np.frombuffer(self._emotions, np.uintc)
-        positive, negative = (felt & POSITIVE_MASK) != 0, (felt & NEGATIVE_MASK) != 0
+        said = np.frombuffer(self._emotions, np.uintc)
+        positive, negative = (said & POSITIVE_MASK) != 0, (said & NEGATIVE_MASK) != 0
         shares = {
             "any_emotion_share": positive | negative,
             "positive_share": positive,
@@ -153,7 +153,7 @@ class Gathered:
             only_positive_to_only_negative=ratio(
                 positive & ~negative, negative & ~positive, person
             ),
-            emotions={name: share((felt >> n & 1) != 0, person) for n, name in enumerate(EMOTIONS)},
+            emotions={name: share((said >> n & 1) != 0, person) for n, name in enumerate(EMOTIONS)},
             by_hour=groups(when // 8),
             by_weekday=groups(when % 8),
         )

@@ -42,7 +42,7 @@ class Row(Struct, frozen=True, gc=False):
     day: int
     emotions: int
 
-    def felt(self, emotion: Emotion) -> bool:
+    def named(self, emotion: Emotion) -> bool:
         return bool(self.emotions >> EMOTIONS.index(emotion) & 1)
 
 
@@ -62,7 +62,7 @@ class Reports:
 
     def __iter__(self) -> Iterator[Row]:
         width = len(self.table.header)
-        keys, felt = itemgetter(*self._order[:3]), itemgetter(*self._order[3:])
+        keys, answers = itemgetter(*self._order[:3]), itemgetter(*self._order[3:])
         for line, fields in self.table:
             if len(fields) != width:
                 # Too short: what is not there is missing. Too long: nobody knows what is what.
@@ -71,7 +71,7 @@ class Reports:
                     continue
                 fields += [""] * (width - len(fields))
             id, hours, days = keys(fields)
-            id, hour, day, bits = id.strip(), _whole(hours), _whole(days), _bits(felt(fields))
+            id, hour, day, bits = id.strip(), _whole(hours), _whole(days), _bits(answers(fields))
             if id.casefold() in MISSING or _GONE in (hour, day, bits):
                 self._drop("missing", line)
             elif not 0 <= hour <= 23:
