@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-from mien import config
 from mien.camera import CameraError, Frame
-from mien.light import Button, Light, LightError, Lit, light
+from mien.light import Button, Light, LightError, Lit
 
 LED, BUTTON = 17, 27
 
@@ -102,7 +101,3 @@ def test_a_press_of_the_button_is_told_once(pins: Any) -> None:
 def test_a_machine_without_pins_is_told_in_words() -> None:
     with pytest.raises(LightError, match=r"GPIO 17 cannot be used .*take the pin out of \[light\]"):
         Light(LED, object())
-
-
-def test_no_pin_no_light() -> None:
-    assert light(config.Light()) is None

@@ -6,7 +6,6 @@ from threading import Lock
 from typing import Any
 
 from mien.camera import CameraError, Frame, Source
-from mien.config import Light as Pins
 from mien.events import MienError
 
 log = logging.getLogger(__name__)
@@ -107,11 +106,6 @@ class Button:
 
     def close(self) -> None:
         self._button.close()
-
-
-def light(pins: Pins) -> Light | None:
-    """The box's light, where the config names its pin. Raises LightError."""
-    return None if pins.led is None else Light(pins.led)
 
 
 def _device(kind: str, pin: int, factory: Any, **more: Any) -> Any:

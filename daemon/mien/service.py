@@ -2,7 +2,6 @@
 
 import logging
 import queue
-import resource
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from mien import __version__, backup, firstrun, restore, settings, users
+from mien import __version__, backup, firstrun, metrics, restore, settings, users
 from mien.camera import Reopening, Source, open_source, shown
 from mien.clock import Clock, SystemClock, synchronised
 from mien.config import Config, control_socket
@@ -31,6 +30,7 @@ from mien.events import (
     Stretch,
     worst,
 )
+from mien.light import Button, Light, Lit
 from mien.line import PahoBroker
 from mien.notify import beat, sd_notify
 from mien.orders import Orders
@@ -79,6 +79,7 @@ class Service:
         self._orders: Orders | None = None
         self._obeying: Stage | None = None
         self._failure: queue.SimpleQueue[tuple[str, Exception]] = queue.SimpleQueue()
+        self._light: Light | None = None
         self._told: list[Part] = []
         self._clock_was_ok = False
         self._restoring = threading.Lock()
@@ -143,6 +144,9 @@ class Service:
         self._recording.start()
         running.callback(self._recording.stop)
 
+        if config.light.led is not None:
+            self._light = Light(config.light.led)
+            running.callback(self._light.close)
         self._preview = Preview(config.page.viewers, clock)
         self._seeing = Seeing(
             self._open_camera,
@@ -174,6 +178,8 @@ class Service:
             self._obeying.start()
             running.callback(self._obeying.stop)
 
+        if config.light.button is not None:
+            running.callback(Button(config.light.button, self._pressed).close)
         control.start()
         running.callback(control.stop)  # what it asks must still be there, so it goes first
 
@@ -224,8 +230,14 @@ class Service:
             # A file plays in its own time and begins anew, so that it can stand for a camera.
             return opened if opened.live else ReplaySource(opened, self._clock)
 
+        def lit() -> Source:
+            return Lit(open_it, self._light) if self._light else open_it()
+
         name = shown(camera.source) if source is None else "the demo"
-        return Reopening(open_it, self._clock, name=name, stall_s=camera.stall_s)
+        return Reopening(lit, self._clock, name=name, stall_s=camera.stall_s)
+
+    def _pressed(self) -> None:
+        self.set_paused(not self._door.paused)
 
     def _failed(self, stage: str, error: Exception) -> None:
         self._failure.put((stage, error))
@@ -369,7 +381,6 @@ class Service:
 
     def metrics(self) -> str:
         seeing, camera = self._seeing, self._seeing.camera
-        usage = resource.getrusage(resource.RUSAGE_SELF)
         counters: dict[str, float] = {
             "mien_frames_total": seeing.frames,
             "mien_frames_with_face_total": seeing.faces,
@@ -377,18 +388,18 @@ class Service:
             "mien_camera_stalls_total": camera.stalls if camera else 0,
             "mien_camera_reconnects_total": camera.reconnects if camera else 0,
             "mien_readings_dropped_total": self._recording.dropped,
-            "process_cpu_seconds_total": usage.ru_utime + usage.ru_stime,
+            "process_cpu_seconds_total": metrics.cpu_seconds(),
         }
         for stage, seconds in seeing.seconds.items():
             counters[f'mien_stage_seconds_total{{stage="{stage}"}}'] = seconds
         gauges: dict[str, float] = {
             "mien_paused": self._door.paused,
             "mien_outbox_rows": self._store.outbox_size(),
-            "process_resident_memory_bytes": _resident_bytes(),
+            "process_resident_memory_bytes": metrics.resident_bytes(),
         }
         for part in self._health().parts:
             gauges[f'mien_part_ok{{part="{part.name}"}}'] = part.status == "ok"
-        return _exposition(counters, "counter") + _exposition(gauges, "gauge")
+        return metrics.exposition(counters, gauges)
 
 
 def words(health: Health) -> str:
@@ -402,22 +413,6 @@ def _clock_part() -> Part:
         return Part("clock", "ok", "set by the network")
     cure = "connect the network; times are mended once it is"
     return Part("clock", "degraded", "not set by the network yet", cure)
-
-
-def _resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
-
-
-def _exposition(values: dict[str, float], kind: str) -> str:
-    lines, typed = [], set()
-    for name, value in values.items():
-        family = name.partition("{")[0]
-        if family not in typed:
-            typed.add(family)
-            lines.append(f"# TYPE {family} {kind}")
-        lines.append(f"{name} {float(value):g}" if kind == "gauge" else f"{name} {value!r}")
-    return "\n".join(lines) + "\n"
 
 
 def _ignore(_: bytes) -> None:
