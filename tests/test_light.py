@@ -1,15 +1,24 @@
 """The privacy light and the pause button, at gpiozero's pins that behave."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import gpiozero
 import numpy as np
 import pytest
 from gpiozero.pins.mock import MockFactory
 
+from mien import config
 from mien.camera import CameraError, Frame
+from mien.clock import SystemClock
+from mien.config import Box, Config, Mqtt
+from mien.config import Light as Pins
+from mien.control import ControlClient, ControlError
 from mien.light import Button, Light, LightError, Lit
+from mien.service import Service
+from mien.store import Store
 
 LED, BUTTON = 17, 27
 
@@ -28,11 +37,13 @@ class Film:
 
     def __init__(self, pin: Any) -> None:
         self._pin = pin
+        self._next = threading.Event()
         self.seen = [pin.state]
 
     def read(self, timeout: float) -> Frame | None:
         self.seen.append(self._pin.state)
-        return Frame(np.zeros((2, 2, 3), np.uint8), 0.0, 0)
+        self._next.wait(0.05)
+        return Frame(np.zeros((120, 160, 3), np.uint8), SystemClock().monotonic(), 0)
 
     def close(self) -> None:
         self.seen.append(self._pin.state)
@@ -101,3 +112,53 @@ def test_a_press_of_the_button_is_told_once(pins: Any) -> None:
 def test_a_machine_without_pins_is_told_in_words() -> None:
     with pytest.raises(LightError, match=r"GPIO 17 cannot be used .*take the pin out of \[light\]"):
         Light(LED, object())
+
+
+def test_the_box_lights_it_while_frames_are_read_and_the_button_ends_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pins: Any
+) -> None:
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    monkeypatch.setattr(gpiozero.Device, "pin_factory", pins)
+    store = Store.open(tmp_path, SystemClock(), config.Store())
+    store.set_up("demo")
+    store.close()
+    service = Service(
+        Config(
+            box=Box(state_dir=str(tmp_path)),
+            mqtt=Mqtt(enabled=False),
+            light=Pins(led=LED, button=BUTTON),
+        ),
+        source=lambda: Film(pins.pin(LED)),
+    )
+    stop, codes = threading.Event(), []
+    running = threading.Thread(target=lambda: codes.append(service.run(stop)))
+    running.start()
+    try:
+        assert becomes(lambda: answers(tmp_path / "control.sock"))  # the last thing to start
+        assert becomes(lambda: pins.pin(LED).state)
+        pins.pin(BUTTON).drive_low()
+        assert becomes(lambda: not pins.pin(LED).state)
+        pins.pin(BUTTON).drive_high()
+        pins.pin(BUTTON).drive_low()
+        assert becomes(lambda: pins.pin(LED).state)
+    finally:
+        stop.set()
+        running.join(30)
+    assert codes == [0]
+    assert not pins.pin(LED).state
+
+
+def answers(socket: Path) -> bool:
+    client = ControlClient(socket)
+    try:
+        return client.status().version != ""
+    except ControlError:
+        return False
+    finally:
+        client.close()
+
+
+def becomes(condition: Callable[[], bool]) -> bool:
+    """Whether it holds within 20 s."""
+    waiting = threading.Event()
+    return any(condition() or waiting.wait(0.02) for _ in range(1000))
