@@ -64,7 +64,8 @@ run: setup
 # What needs TensorFlow; beside these the workshop's tests run in the box's environment.
 WORKSHOP_TESTS := $(addprefix tests/test_convert_, path.py quantize.py sides.py tune.py)
 
-test: setup-dev workshop home-assistant
+test: setup-dev
+	@$(MAKE) --no-print-directory --jobs 2 workshop home-assistant  # they wait for the network, mostly
 	@sh tests/setup.sh system
 	@$(BIN)/python -m pytest -q -m "not slow" -n auto $(addprefix --ignore=, $(WORKSHOP_TESTS))
 	@HOME_ASSISTANT=$(HOME_ASSISTANT) $(BIN)/python -m pytest -rs -m slow $(addprefix --ignore=, $(WORKSHOP_TESTS))
