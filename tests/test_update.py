@@ -13,7 +13,7 @@ import pytest
 
 from mien import releases
 from mien.releases import ReleaseError
-from mien.update import UpdateError, Updater, alone
+from mien.update import Trouble, UpdateError, Updater, alone
 
 STEPS = [
     "verified", "begun", "staged", "checked", "stopped", "copied", "switching", "laid", "switched",
@@ -34,6 +34,7 @@ class Machine:
         self.laid = "1.0"
         self.broken: set[str] = set()
         self.damaged_config: set[str] = set()
+        self.looks, self.hopeless_after = 0, 1000
 
     def stop(self) -> None:
         self.running = self.reachable = False
@@ -57,8 +58,11 @@ class Machine:
         python.write_text(f"#!/bin/sh\necho 'mien.toml:3: unknown key'\nexit {code}\n")
         python.chmod(0o755)
 
-    def trouble(self) -> str | None:
-        return "it crashes" if current(self.opt) in self.broken else None
+    def trouble(self) -> Trouble | None:
+        self.looks += 1
+        if current(self.opt) not in self.broken:
+            return None
+        return Trouble("it crashes", lasting=self.looks >= self.hopeless_after)
 
 
 def current(opt: Path) -> str:
@@ -118,7 +122,8 @@ class Box:
 
 @pytest.fixture
 def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
-    monkeypatch.setattr("mien.update.TRIAL_S", 0.2)
+    monkeypatch.setattr("mien.update.TRIAL_S", 0.05)
+    monkeypatch.setattr("mien.update.LOOK_S", 0.01)
     return Box(tmp_path)
 
 
@@ -143,6 +148,18 @@ def test_one_that_does_not_run_well_is_taken_back(box: Box) -> None:
     box.machine.broken.add("2.0")
     with pytest.raises(UpdateError, match=r"2\.0 did not run well \(it crashes\), so 1\.0 runs"):
         box.updater().update(str(box.bundle()))
+    as_before(box)
+
+
+def test_one_that_will_not_mend_itself_is_not_waited_for(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien.update.TRIAL_S", 3600)
+    box.machine.broken.add("2.0")
+    box.machine.hopeless_after = 3
+    with pytest.raises(UpdateError, match="it crashes"):
+        box.updater().update(str(box.bundle()))
+    assert box.machine.looks == 3
     as_before(box)
 
 

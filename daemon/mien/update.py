@@ -25,6 +25,7 @@ from mien.events import MienError
 
 TRIAL_S = 60.0
 """How long a new release may take to run well."""
+LOOK_S = 1.0
 
 
 class UpdateError(MienError, RuntimeError):
@@ -38,6 +39,14 @@ class Begun(Struct):
     """Releases by the name of their folder."""
     new: str
     phase: Literal["staging", "copying", "switching"] = "staging"
+
+
+class Trouble(Struct, frozen=True):
+    """Why a release on trial is not well."""
+
+    text: str
+    lasting: bool = False
+    """Whether waiting is of no use."""
 
 
 class Machine(Protocol):
@@ -63,7 +72,7 @@ class Machine(Protocol):
         """Have the bundle make its release folder."""
         ...
 
-    def trouble(self) -> str | None:
+    def trouble(self) -> Trouble | None:
         """Why the release that was started is not well; None when it is."""
         ...
 
@@ -170,7 +179,8 @@ class Updater:
             self.recover()
             self._machine.open()
             raise UpdateError(
-                f"release {begun.new} did not run well ({trouble}), so {begun.former} runs again"
+                f"release {begun.new} did not run well ({trouble.text}), so {begun.former} runs "
+                "again"
             )
         # From here on the new release stays.
         (self._opt / "update.json").unlink()
@@ -181,14 +191,13 @@ class Updater:
         self._prune()
         self._passed("done")
 
-    def _trouble(self) -> str | None:
-        deadline, trouble = time.monotonic() + TRIAL_S, None
-        while time.monotonic() < deadline:
-            trouble = self._machine.trouble()
-            if trouble is None:
-                return None
-            time.sleep(1)
-        return trouble
+    def _trouble(self) -> Trouble | None:
+        deadline = time.monotonic() + TRIAL_S
+        while trouble := self._machine.trouble():
+            if trouble.lasting or time.monotonic() >= deadline:
+                return trouble
+            time.sleep(LOOK_S)
+        return None
 
     def _check(self, new: str) -> None:
         """Let the new release look at the config as it is."""

@@ -11,11 +11,13 @@ from typing import Any
 
 from mien.control import ControlClient, ControlError
 from mien.events import MienError
-from mien.update import Updater, alone
+from mien.update import Trouble, Updater, alone
 
 OPT, STATE = Path("/opt/mien"), Path("/var/lib/mien")
 CONFIG, SIGNERS = Path("/etc/mien/mien.toml"), Path("/etc/mien/allowed_signers")
 LOCK = Path("/run/lock/mien-install")
+RESTARTS = 3
+"""A release whose services end that often on trial is no good."""
 CONTROL, PAGE = Path("/run/mien/control.sock"), Path("/run/mien-web.sock")
 
 _SAID = {
@@ -83,6 +85,7 @@ class Systemd:
 
     def trial(self) -> None:
         _systemctl("daemon-reload")
+        _systemctl("reset-failed", "mien.service", "mien-web.service")  # its restarts count anew
         _systemctl("start", "--no-block", "mien.service", "mien-web.socket", "mien-web.service")
 
     def open(self) -> None:
@@ -95,19 +98,18 @@ class Systemd:
     def stage(self, bundle: Path) -> None:
         _install(bundle, "--stage")
 
-    def trouble(self) -> str | None:
+    def trouble(self) -> Trouble | None:
         for unit in ("mien.service", "mien-web.service"):
-            state = _shown(unit, "ActiveState")
-            if state != "active":
-                return f"{unit} is {state}"
+            if trouble := _unit(unit):
+                return trouble
         try:
             health = ControlClient(CONTROL).status()
         except ControlError as error:
-            return str(error)
+            return Trouble(str(error))
         failed = [part.text for part in health.parts if part.status == "failed"]
         if failed:
-            return failed[0]
-        return None if _page_answers() else "the page does not answer"
+            return Trouble(failed[0])
+        return None if _page_answers() else Trouble("the page does not answer")
 
 
 class AtBoot(Systemd):
@@ -124,9 +126,18 @@ def _systemctl(*arguments: str) -> None:
     subprocess.run(["systemctl", *arguments], check=False)
 
 
-def _shown(unit: str, name: str) -> str:
-    command = ["systemctl", "show", "--value", "-p", name, unit]
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+def _unit(name: str) -> Trouble | None:
+    """What is wrong with a unit on trial: one that systemd had to start again some times will not
+    mend itself."""
+    command = ["systemctl", "show", "-p", "ActiveState,NRestarts", name]
+    said = subprocess.run(command, capture_output=True, text=True).stdout
+    shown = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    state, restarts = shown.get("ActiveState", "unknown"), int(shown.get("NRestarts") or 0)
+    if restarts >= RESTARTS:
+        return Trouble(f"{name} stopped {restarts} times; see: journalctl -u {name}", lasting=True)
+    if state != "active":
+        return Trouble(f"{name} is {state}", lasting=state == "failed")
+    return None
 
 
 def _install(folder: Path, wish: str) -> None:
