@@ -336,14 +336,16 @@ new_keys() {
 
 # ── switching over ───────────────────────────────────────────────────────────────────────────────
 
+lead() { ln -sfn "releases/$RELEASE" "$OPT/.$1" && mv -T "$OPT/.$1" "$OPT/$1"; }
+
 flip() {
     step "Release $RELEASE becomes the one that runs"
     [ -z "$DRY" ] || { say "  would lead /opt/mien/current to releases/$RELEASE"; return; }
+    lead updater # what takes a broken-off update back
     now=$(readlink "$OPT/current" 2>/dev/null || true)
     if [ "$now" = "releases/$RELEASE" ]; then say "  it is"; return; fi
     [ -z "$now" ] || { ln -sfn "$now" "$OPT/.previous" && mv -T "$OPT/.previous" "$OPT/previous"; }
-    ln -sfn "releases/$RELEASE" "$OPT/.current"
-    mv -T "$OPT/.current" "$OPT/current"
+    lead current
     sync
     inside "/opt/mien/current/bin/python" -m mien check /etc/mien/mien.toml || die "/etc/mien/mien.toml cannot be used (see above); mend it and run this again"
 }
