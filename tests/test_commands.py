@@ -155,17 +155,18 @@ def test_doctor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         port = free.getsockname()[1]
     config = tmp_path / "mien.toml"
     config.write_text(
-        f'[box]\nstate_dir = "{tmp_path}"\n[camera]\nsource = "{portrait()}"\n'
+        f'[box]\nroom = "Room 2"\nstate_dir = "{tmp_path}"\n[camera]\nsource = "{portrait()}"\n'
         f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
     )
     assert main(["doctor", "--config", str(config), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     parts = {part["name"]: part for part in report["parts"]}
     assert set(parts) == {
-        "config", "camera", "faces", "expression", "accelerator", "broker", "disk", "clock",
+        "config", "box", "camera", "faces", "expression", "accelerator", "broker", "disk", "clock",
         "permissions", "consent", "backup",
     }  # fmt: skip
     assert parts["camera"]["status"] == "ok"
+    assert parts["box"]["text"] == "Room 2 (its name is made up at the first start)"
     assert parts["expression"]["status"] == "ok"
     assert parts["broker"]["status"] == "degraded"
     assert parts["faces"]["status"] == "degraded", "this state folder has no face model"

@@ -70,6 +70,13 @@ def test_ten_mistakes_are_told_at_once(tmp_path: Path) -> None:
     assert any("mqtt.password_file: there is no file '/nowhere/password'" in line for line in told)
 
 
+@pytest.mark.parametrize("room", ['""', '"   "', '"a\\nb"', f'"{"x" * 41}"', "2"])
+def test_a_room_is_a_line_that_people_read(tmp_path: Path, room: str) -> None:
+    (told,) = problems(tmp_path, f"[box]\nroom = {room}\n")
+    assert ":2: box.room: must be " in told
+    assert load(write(tmp_path, '[box]\nroom = "Zimmer 2, hinten"')).box.room
+
+
 def test_values_that_contradict_each_other(tmp_path: Path) -> None:
     told = problems(
         tmp_path,

@@ -58,7 +58,14 @@ SCHEMA = {
             "additionalProperties": False,
             "properties": {
                 key: {"type": "string"}
-                for key in ("name", "manufacturer", "model", "serial_number", "sw_version")
+                for key in (
+                    "name",
+                    "manufacturer",
+                    "model",
+                    "serial_number",
+                    "suggested_area",
+                    "sw_version",
+                )
             }
             | {"identifiers": {"type": "array", "minItems": 1}},
         },
@@ -96,6 +103,16 @@ def test_renaming_the_box_changes_topics_but_no_id() -> None:
     assert len(set(ids[0].values())) == len(ids[0])
     assert after["device"]["name"] == "Mien bedroom"
     assert "mien-abc234/" not in discovery.payload(renamed, "1.0").decode()
+
+
+def test_the_room_names_it_and_says_where_it_is() -> None:
+    document = discovery.document(TOPICS, "1.0", "Living room")
+    Draft202012Validator(SCHEMA).validate(document)
+    assert document["device"]["name"] == "Mien Living room"
+    assert document["device"]["suggested_area"] == "Living room"
+    without = discovery.document(TOPICS, "1.0")
+    assert document["components"] == without["components"]
+    assert "suggested_area" not in without["device"]
 
 
 def test_every_topic_is_one_of_the_box() -> None:

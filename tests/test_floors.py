@@ -30,6 +30,7 @@ GROUND = [
     "quiet",
     "reminders",
     "retained",
+    "neighbours",
     "discovery",
     "today",
     "smart_home",

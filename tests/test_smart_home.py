@@ -49,7 +49,8 @@ class House:
 
     def started(self) -> SmartHome:
         listener, clock = self.listener, self.clock
-        return SmartHome(self.store, listener, TOPICS, clock, self.folder, "1.0")  # type: ignore[arg-type]
+        told = discovery.payload(TOPICS, "1.0")
+        return SmartHome(self.store, listener, TOPICS, clock, self.folder, told)  # type: ignore[arg-type]
 
     def live_here(self, client: str = "ida") -> None:
         self.people.put("setting", "home")

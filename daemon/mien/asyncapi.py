@@ -79,6 +79,8 @@ def document() -> dict[str, Any]:
                 name: _operation("send", name, qos=0, retain=True)
                 for name in ("availability", "state", "health", "today", "discovery")
             },
+            "neighbourAvailability": _operation("receive", "availability", qos=1, retain=True),
+            "neighbourHealth": _operation("receive", "health", qos=1, retain=True),
             "event": _operation("send", "event", qos=1, retain=False),
             "command": {
                 **_operation("receive", "command", qos=1, retain=False),

@@ -262,7 +262,11 @@ class MemoryBroker:
 
 
 def _matches(wanted: str, topic: str) -> bool:
-    """Whether this subscription, which may end in `/#`, the only wildcard in use, has the topic."""
-    if wanted.endswith("/#"):
-        return f"{topic}/".startswith(wanted.removesuffix("#"))
-    return topic == wanted
+    """Whether this subscription has the topic: `+` stands for one level, a last `#` for any."""
+    levels, asked = topic.split("/"), wanted.split("/")
+    if asked[-1] == "#":
+        asked.pop()
+        levels = levels[: len(asked)]
+    return len(levels) == len(asked) and all(
+        a in ("+", b) for a, b in zip(asked, levels, strict=True)
+    )

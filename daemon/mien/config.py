@@ -17,13 +17,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from mien.events import MienError
+from mien.events import ROOM, MienError
 
 Point = tuple[Annotated[float, Meta(ge=0, le=1)], Annotated[float, Meta(ge=0, le=1)]]
 Polygon = Annotated[list[Point], Meta(min_length=3)]
 """Corners as fractions of the picture's width and height, from its upper left."""
 
-BoxId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+BoxId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z")]
+Room = Annotated[str, Meta(min_length=1, max_length=ROOM)]
 
 
 def _doc(text: str, **limits: Any) -> Meta:
@@ -34,6 +35,7 @@ class Box(Struct, frozen=True):
     id: Annotated[BoxId | None, _doc("name on MQTT; made up at the first start when left out")] = (
         None
     )
+    room: Annotated[Room | None, _doc("what people call the place, such as Room 2")] = None
     state_dir: Annotated[str | None, _doc("folder for the database, key and fetched models")] = None
 
 
@@ -107,6 +109,7 @@ class Mqtt(Struct, frozen=True):
     password_file: Annotated[str | None, _doc("file whose first line is the password")] = None
     tls: Annotated[bool, _doc("encrypt; needed off this machine")] = False
     ca_file: Annotated[str | None, _doc("certificate authority, PEM")] = None
+    neighbours: Annotated[bool, _doc("listen how other boxes at this broker are")] = False
     discovery: Annotated[bool, _doc("at home, tell Home Assistant of this box by itself")] = True
     discovery_prefix: Annotated[str, _doc("Home Assistant's own", min_length=1)] = "homeassistant"
 
@@ -275,6 +278,9 @@ class _Reader:
                 limits.min_light,
                 f"must be below max_light = {limits.max_light}",
             )
+        room = given.get("box", Box()).room
+        if room and not (room.isprintable() and room.strip()):
+            self._problem("box", "room", room, f"must be one line of letters, not {room!r}")
         prefix = given.get("mqtt", Mqtt()).discovery_prefix
         if set(prefix) & set("+#\0") or "" in prefix.split("/"):
             self._problem(
@@ -346,6 +352,8 @@ def allowed(hint: Any) -> str:
 def _limits(meta: Meta) -> str:
     if meta.pattern:
         return " of small letters, digits and hyphens, 1 to 32 long"
+    if meta.max_length:
+        return f", {meta.min_length or 0} to {meta.max_length} letters long"
     if meta.min_length:
         return ", not empty"
     low = meta.ge if meta.ge is not None else meta.gt

@@ -75,6 +75,10 @@ class Daemon(Protocol):
         """Prometheus text exposition."""
         ...
 
+    def neighbours(self) -> bytes:
+        """JSON of `events.Neighbourhood`."""
+        ...
+
     def preview(self, after: int, timeout: float) -> Picture | None:
         """The newest frame other than `after`; None when none came within `timeout` seconds.
 
@@ -148,9 +152,11 @@ class Daemon(Protocol):
 class ControlServer:
     """Serves a `Daemon` on a unix socket, one thread a connection."""
 
-    def __init__(self, path: Path, daemon: Daemon) -> None:
+    def __init__(self, path: Path, daemon: Daemon, *, poll_s: float = 0.2) -> None:
+        """`poll_s`: how long `stop` may wait for the thread to notice."""
         self._path = path
         self._daemon = daemon
+        self._poll_s = poll_s
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -179,7 +185,7 @@ class ControlServer:
             self.claim()
         assert self._server is not None
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.2,), name="control", daemon=True
+            target=self._server.serve_forever, args=(self._poll_s,), name="control", daemon=True
         )
         self._thread.start()
 
@@ -278,6 +284,8 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         if url.path == "/status":
             self._serve(lambda: self._answer(HTTPStatus.OK, self.server.offered.status()))
+        elif url.path == "/neighbours":
+            self._serve(lambda: self._answer(HTTPStatus.OK, self.server.offered.neighbours()))
         elif url.path == "/metrics":
             self._serve(
                 lambda: self._answer(

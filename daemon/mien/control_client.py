@@ -13,7 +13,16 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from mien.events import Capture, Done, Errand, Health, MienError, Quarter, Stretch
+from mien.events import (
+    Capture,
+    Done,
+    Errand,
+    Health,
+    MienError,
+    Neighbourhood,
+    Quarter,
+    Stretch,
+)
 
 CAPTURE_S, ERASE_S, RESTORE_S = 5.0, 60.0, 600.0
 """Seconds that these may take, beyond what an answer may take."""
@@ -57,6 +66,10 @@ class ControlClient:
             ControlError: the daemon does not answer; so do all other methods.
         """
         return self._decoded(self._ask("GET", "/status")[1], Health)
+
+    def neighbours(self) -> Neighbourhood:
+        """How the other boxes at the broker are."""
+        return self._decoded(self._ask("GET", "/neighbours")[1], Neighbourhood)
 
     def metrics(self) -> str:
         return self._ask("GET", "/metrics")[1].decode()

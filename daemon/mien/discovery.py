@@ -21,14 +21,15 @@ _HEALTH = (
 )
 
 
-def document(topics: Topics, version: str) -> dict[str, Any]:
+def document(topics: Topics, version: str, room: str | None = None) -> dict[str, Any]:
     """The document for a box of this name. The keys of `components` and the ids in it are how Home
     Assistant knows them again; never change one."""
     serial = topics.serial
     return {
         "device": {
             "identifiers": [serial],
-            "name": f"Mien {topics.box.removeprefix('mien-')}",
+            "name": f"Mien {room or topics.box.removeprefix('mien-')}",
+            **({"suggested_area": room} if room else {}),
             "manufacturer": "Mien",
             "model": "Expression reader",
             "serial_number": serial,
@@ -44,9 +45,9 @@ def document(topics: Topics, version: str) -> dict[str, Any]:
     }
 
 
-def payload(topics: Topics, version: str) -> bytes:
+def payload(topics: Topics, version: str, room: str | None = None) -> bytes:
     """The document as it is sent; never empty."""
-    return msgspec.json.encode(document(topics, version))
+    return msgspec.json.encode(document(topics, version, room))
 
 
 def _components(topics: Topics) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,8 @@ from typing import Literal
 import msgspec
 
 VERSION = 1
+ROOM = 40
+"""Letters that `Health.room` has at most."""
 
 Expression = Literal["anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"]
 EXPRESSIONS: tuple[Expression, ...] = (
@@ -36,6 +38,11 @@ Status = Literal["ok", "degraded", "failed"]
 
 Mandate = Literal["session", "home", "demo", "aim"]
 """What the camera is open for, see `Health.mandate`."""
+
+
+Hearing = Literal["heard", "waiting", "silent", "offline"]
+"""Of another box: heard lately; not heard as yet; not heard for longer than a box is silent; said
+to be off, by itself or the broker."""
 
 
 class MienError(Exception):
@@ -290,6 +297,40 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     at the seat. None: it is closed."""
     session: str | None = None
     """Id of the session that is read; never on MQTT."""
+    room: str | None = None
+    """What people call the place, [box] room."""
+
+
+class Neighbour(msgspec.Struct, frozen=True):
+    """Another box, by what it said of itself last; never on MQTT."""
+
+    box: str
+    room: str | None
+    state: Hearing
+    unheard_s: float
+    """Seconds for which it has been so; when waiting or silent, for which nothing was heard."""
+    witnessed: bool
+    """Whether this box heard it come, so that `unheard_s` is true and not only "at least"."""
+    said: str
+    """UTC of its last word by its own clock, ISO 8601 if it keeps to the format."""
+    status: Status
+    paused: bool
+    open: bool
+    """Whether its camera is."""
+    version: str
+    parts: list[Part]
+
+
+class Neighbourhood(msgspec.Struct, frozen=True):
+    """What this box knows of the others at its broker."""
+
+    on: bool
+    """Whether it listens for them, [mqtt] neighbours."""
+    connected: bool = False
+    """Without its line to the broker, their silence says nothing."""
+    boxes: list[Neighbour] = []
+    ignored: int = 0
+    """Messages that were no health of a box, or of more boxes than are kept."""
 
 
 def worst(parts: list[Part]) -> Status:

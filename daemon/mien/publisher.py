@@ -27,6 +27,7 @@ from mien.broker import (
 )
 from mien.clock import Clock
 from mien.events import EpisodeEvent, Part
+from mien.neighbours import Neighbours
 from mien.retained import Ledger, Retained
 from mien.store import EpisodeRow, OutboxRow, Store, StoreError
 from mien.topics import Topics
@@ -85,6 +86,7 @@ class Publisher:
         on_message: called in the publisher's thread with the topic and payload of each command
             that comes in; must not wait for anything.
         ledger: what lies at the broker in this box's name, remembered over restarts.
+        neighbours: is told what other boxes say of themselves.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Publisher:
         failed: Callable[[str, Exception], None] | None = None,
         on_message: Callable[[str, bytes], None] = _ignore,
         ledger: Ledger | None = None,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self._store = store
         self._broker = broker
@@ -103,6 +106,7 @@ class Publisher:
         self._clock = clock
         self._failed = failed
         self._on_message = on_message
+        self._neighbours = neighbours or Neighbours(clock)
         broker.subscribe(topics.heard)
         self._inbox: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -239,12 +243,16 @@ class Publisher:
         for sent in self._sent.values():  # the broker's line sends them again by itself
             sent.since = self._connected_at
         self._retained.connected()
+        self._neighbours.connected()
 
     def _on_received(self, message: Received) -> None:
         if message.topic == self._topics.home_assistant:
             # Said anew when we connected, if it lay there.
             if message.payload == ONLINE and not message.retain:
                 self._retained.say_all()
+        elif neighbour := self._topics.neighbour(message.topic):
+            if neighbour[0] != self._topics.box:
+                self._neighbours.heard(*neighbour, message.payload, message.retain)
         elif message.retain:
             log.warning(
                 "The command on %s was refused: it is retained, so it would be obeyed anew at each "
@@ -258,6 +266,7 @@ class Publisher:
         if self._link is not _Link.UP:
             return  # a refusal is followed by this, too, and said more
         self._retained.lost()
+        self._neighbours.lost()
         short = self._clock.monotonic() - self._connected_at < SETTLED_S
         self._short_connections = self._short_connections + 1 if short else 0
         self._link, self._reason = _Link.UNREACHABLE, f"the connection was lost ({reason})"

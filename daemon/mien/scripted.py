@@ -7,7 +7,17 @@ from pathlib import Path
 import msgspec
 
 from mien.control import Busy, ControlError, NoPicture, Picture
-from mien.events import Capture, Done, Errand, Health, Live, Mandate, Quarter, Stretch
+from mien.events import (
+    Capture,
+    Done,
+    Errand,
+    Health,
+    Live,
+    Mandate,
+    Neighbourhood,
+    Quarter,
+    Stretch,
+)
 
 
 class ScriptedDaemon:
@@ -29,6 +39,7 @@ class ScriptedDaemon:
         self.done: list[Done] = []
         self.imported: list[Quarter] = []
         self.restored: list[Path] = []
+        self.neighbourhood = Neighbourhood(on=False)
         self._picture: Picture | None = None
         self._changed = threading.Condition()
         self._free = threading.BoundedSemaphore(viewers)
@@ -41,6 +52,9 @@ class ScriptedDaemon:
 
     def status(self) -> bytes:
         return msgspec.json.encode(self.health)
+
+    def neighbours(self) -> bytes:
+        return msgspec.json.encode(self.neighbourhood)
 
     def metrics(self) -> str:
         return f"mien_paused {int(self.health.paused)}\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from mien import __version__, backup, firstrun, metrics, restore, settings, users
+from mien import __version__, backup, discovery, firstrun, metrics, restore, settings, users
 from mien.camera import Reopening, Source, open_source, shown
 from mien.clock import Clock, SystemClock, synchronised
 from mien.config import Config, control_socket
@@ -25,6 +25,7 @@ from mien.events import (
     Health,
     Live,
     MienError,
+    Neighbourhood,
     Part,
     Quarter,
     Stretch,
@@ -32,6 +33,7 @@ from mien.events import (
 )
 from mien.light import Button, Light, Lit
 from mien.line import PahoBroker
+from mien.neighbours import Neighbours
 from mien.notify import beat, sd_notify
 from mien.orders import Orders
 from mien.pipeline import Seen
@@ -77,6 +79,7 @@ class Service:
         self._publisher: Publisher | None = None
         self._smart_home: SmartHome | None = None
         self._orders: Orders | None = None
+        self._neighbours = Neighbours(self._clock)
         self._obeying: Stage | None = None
         self._failure: queue.SimpleQueue[tuple[str, Exception]] = queue.SimpleQueue()
         self._light: Light | None = None
@@ -215,8 +218,10 @@ class Service:
             self._failed,
             on_message=orders.take,
             ledger=Ledger(state_dir / RETAINED, broker.address),
+            neighbours=self._neighbours,
         )
-        home = SmartHome(self._store, publisher, topics, self._clock, state_dir, __version__)
+        introduction = discovery.payload(topics, __version__, self._config.box.room)
+        home = SmartHome(self._store, publisher, topics, self._clock, state_dir, introduction)
         return publisher, home, orders
 
     def _open_camera(self) -> Reopening:
@@ -315,12 +320,18 @@ class Service:
             parts=parts,
             mandate=self._door.word,
             session=self._door.session,
+            room=self._config.box.room,
         )
 
     # ── what the control socket asks: `control.Daemon` ───────────────────────────────────────
 
     def status(self) -> bytes:
         return msgspec.json.encode(self._health())
+
+    def neighbours(self) -> bytes:
+        mqtt = self._config.mqtt
+        listens = mqtt.enabled and mqtt.neighbours
+        return msgspec.json.encode(self._neighbours.known() if listens else Neighbourhood(on=False))
 
     def preview(self, after: int, timeout: float) -> Picture | None:
         if self._door.word is None or self._seeing.part.status != "ok":

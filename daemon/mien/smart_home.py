@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mien import discovery, reminders, settings, zone
+from mien import reminders, settings, zone
 from mien.clock import Clock
 from mien.events import Reminder
 from mien.publisher import Publisher
@@ -29,6 +29,7 @@ class SmartHome:
 
     Args:
         state_dir: where it is remembered when somebody was asked last.
+        introduction: what Home Assistant is told of this box, see `discovery.payload`.
     """
 
     def __init__(
@@ -38,13 +39,13 @@ class SmartHome:
         topics: Topics,
         clock: Clock,
         state_dir: Path,
-        version: str,
+        introduction: bytes,
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._topics = topics
         self._clock = clock
-        self._document = discovery.payload(topics, version) if topics.discovery else b""
+        self._introduction = introduction
         self._lives_here: bool | None = None
         self._told: Glance | None = None
         self._due = clock.monotonic()
@@ -71,8 +72,8 @@ class SmartHome:
             return
         self._lives_here = lives_here
         if self._topics.discovery:
-            document = self._document if lives_here else b""
-            self._publisher.retain(self._topics.discovery, document)
+            told = self._introduction if lives_here else b""
+            self._publisher.retain(self._topics.discovery, told)
 
     def _tell_today(self) -> None:
         now, at = self._clock.monotonic(), self._clock.stamp()

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from mien.config import Mqtt
 
+_OF_NEIGHBOURS = ("availability", "health")
+
 
 @dataclass(frozen=True)
 class Topics:
@@ -11,6 +13,7 @@ class Topics:
 
     Args:
         discovery_prefix: Home Assistant's, None where it is not told about this box.
+        neighbours: whether it listens how other boxes are.
         serial: what the box is called for ever, see `Store.box_id`; by it Home Assistant knows the
             box again when `box` changes.
     """
@@ -18,11 +21,13 @@ class Topics:
     box: str
     discovery_prefix: str | None = None
     serial: str = ""
+    neighbours: bool = False
 
     @classmethod
     def of(cls, config: Mqtt, box: str, serial: str) -> "Topics":
         """As the config has it."""
-        return cls(box, config.discovery_prefix if config.discovery else None, serial)
+        prefix = config.discovery_prefix if config.discovery else None
+        return cls(box, prefix, serial, config.neighbours)
 
     def _of(self, leaf: str) -> str:
         return f"mien/{self.box}/{leaf}"
@@ -58,6 +63,17 @@ class Topics:
         start = self.command("")
         return topic.removeprefix(start) or None if topic.startswith(start) else None
 
+    def neighbour(self, topic: str) -> tuple[str, str] | None:
+        """The box whose `health` or `availability` this topic carries, and which of them; None
+        where it carries neither. This box's own come, too."""
+        if not self.neighbours:
+            return None
+        root, _, rest = topic.partition("/")
+        box, _, leaf = rest.partition("/")
+        if root != "mien" or leaf not in _OF_NEIGHBOURS:
+            return None
+        return box, leaf
+
     @property
     def discovery(self) -> str | None:
         """Where Home Assistant looks for the document that describes this box."""
@@ -72,7 +88,8 @@ class Topics:
     @property
     def heard(self) -> list[str]:
         """What the box subscribes to, and nothing else."""
-        return [self.command("#"), *filter(None, [self.home_assistant])]
+        others = [f"mien/+/{leaf}" for leaf in _OF_NEIGHBOURS] if self.neighbours else []
+        return [self.command("#"), *filter(None, [self.home_assistant]), *others]
 
     @property
     def retained(self) -> frozenset[str]:

@@ -62,6 +62,7 @@ def examine(path: Path | None) -> list[Part]:
         return [Part("config", "failed", text, "run `mien check` and mend the file")]
     return [
         Part("config", "ok", "no problem found"),
+        _guarded(box, config),
         *(_guarded(look, config) for look in (camera, faces, expression, accelerator)),
         *(_guarded(look, config) for look in (broker, disk, clock, permissions)),
         *(_guarded(look, config) for look in (consent, last_backup)),
@@ -73,6 +74,17 @@ def _guarded(look: Callable[[Config], Part], config: Config) -> Part:
         return look(config)
     except MienError as error:
         return Part(look.__name__, "failed", str(error))
+
+
+def box(config: Config) -> Part:
+    """What it is called, by people and at the broker."""
+    name = config.box.id
+    if name is None:
+        try:
+            name = database.box_id(config.state_dir, make=False)
+        except OSError:
+            name = "its name is made up at the first start"
+    return Part("box", "ok", f"{config.box.room} ({name})" if config.box.room else name)
 
 
 def camera(config: Config) -> Part:
