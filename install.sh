@@ -82,6 +82,7 @@ release() {
 
 preflight() {
     step "Looking whether Mien can run here"
+    [ ! -f "$OPT/update.json" ] || die "an update was broken off here. Take it back first: sudo mien update --recover"
     [ "$(id -u)" = 0 ] || [ "$DRY" ] || die "it needs the administrator's rights: sudo ./install.sh"
     machine=${MIEN_MACHINE:-$(uname -m)}
     case $machine in
@@ -143,11 +144,14 @@ packages() {
     done
     if [ -z "$missing" ]; then say "  all are there"; return; fi
     say "  installing:$missing"
+    # Before, so that what a broken-off installation brought is known to --purge, too.
+    [ "$DRY" ] || { mkdir -p "$OPT"; echo "$missing" | tr ' ' '\n' | grep . >>"$ADDED"; }
+    # A plug pulled while packages were installed leaves this to do.
+    [ -z "$(inside_quiet dpkg --audit)" ] || inside env DEBIAN_FRONTEND=noninteractive dpkg --configure -a >/dev/null || true
     # shellcheck disable=SC2086 # a list of words
     if ! apt update || ! apt install --yes --no-install-recommends $missing; then
         die "apt could not install these packages (see above). Is the network up? Does another program install now? Then run this again."
     fi
-    [ "$DRY" ] || { mkdir -p "$OPT"; echo "$missing" | tr ' ' '\n' >>"$ADDED"; }
 }
 
 # shellcheck disable=SC2016 # dpkg's own placeholder
@@ -375,6 +379,17 @@ start() {
     run systemctl restart mien mien-web || die "Mien does not start; see: journalctl -u mien -u mien-web -n 50"
 }
 
+# This release and the one before stay.
+prune() {
+    [ -z "$DRY" ] || return 0
+    for folder in "$OPT"/releases/*; do
+        case releases/${folder##*/} in
+        "$(readlink "$OPT/current")" | "$(readlink "$OPT/previous")") ;;
+        *) rm -rf "$folder" ;;
+        esac
+    done
+}
+
 tell() {
     step "Done"
     [ -z "$DRY" ] || return 0
@@ -409,7 +424,6 @@ wait_for_code() {
 
 uninstall() {
     [ "$(id -u)" = 0 ] || [ "$DRY" ] || die "it needs the administrator's rights: sudo ./install.sh --uninstall"
-    [ -d "$OPT" ] || die "Mien is not installed: there is no $OPT"
     ask "Take Mien away${PURGE:+ with everything it recorded, for good}?"
     STEPS=3
     step "Stopping"
@@ -439,6 +453,7 @@ uninstall() {
     done
     if [ "$PURGE" ]; then
         run rm -rf "$ETC" "$STATE" "$ROOT/etc/mosquitto/mien.passwd"
+        run rm -rf "$ROOT"/etc/systemd/system/mien*.d "$ROOT"/var/lib/systemd/timers/stamp-mien-*.timer
         inside userdel mien 2>/dev/null || true
         # shellcheck disable=SC2086 # a list of words
         [ -z "$added" ] || apt purge --yes --auto-remove $added || warn "these packages stay: $added"
@@ -453,15 +468,16 @@ uninstall() {
 
 # ── in order ─────────────────────────────────────────────────────────────────────────────────────
 
-if [ "$ONLY" = uninstall ]; then uninstall; exit; fi
-
-RELEASE=$(release)
-[ -n "$RELEASE" ] || die "this folder is no release of Mien: there is neither daemon/mien nor a file \`release\` beside install.sh"
+[ "$ONLY" != uninstall ] || [ -d "$OPT" ] || die "Mien is not installed: there is no $OPT"
 if [ -z "$DRY" ] && [ -z "${MIEN_LOCKED-}" ] && [ "$(id -u)" = 0 ]; then
     mkdir -p "$ROOT/run/lock"
     exec 9>"$ROOT/run/lock/mien-install"
     flock -n 9 || die "another installation or update is running; wait for it"
 fi
+if [ "$ONLY" = uninstall ]; then uninstall; exit; fi
+
+RELEASE=$(release)
+[ -n "$RELEASE" ] || die "this folder is no release of Mien: there is neither daemon/mien nor a file \`release\` beside install.sh"
 case $ONLY in
 stage) STEPS=2; packages; stage; exit ;;
 lay) STEPS=1; lay; exit ;;
@@ -475,4 +491,5 @@ own
 models
 flip
 start
+prune
 tell
