@@ -156,7 +156,7 @@ packages() {
 
 # shellcheck disable=SC2016 # dpkg's own placeholder
 installed() { [ "$(inside_quiet dpkg-query -W -f '${db:Status-Status}' "$1")" = installed ]; }
-available() { inside_quiet apt-cache show "$1" >/dev/null; }
+available() { inside_quiet apt-cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= show "$1" >/dev/null; }
 apt() { inside env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@" >/dev/null; }
 
 # ── the program ──────────────────────────────────────────────────────────────────────────────────

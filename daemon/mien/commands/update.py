@@ -134,10 +134,17 @@ def _unit(name: str) -> Trouble | None:
     shown = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
     state, restarts = shown.get("ActiveState", "unknown"), int(shown.get("NRestarts") or 0)
     if restarts >= RESTARTS:
-        return Trouble(f"{name} stopped {restarts} times; see: journalctl -u {name}", lasting=True)
-    if state != "active":
-        return Trouble(f"{name} is {state}", lasting=state == "failed")
-    return None
+        return Trouble(f"{name} stopped {restarts} times: {_last_words(name)}", lasting=True)
+    if state == "failed":
+        return Trouble(f"{name} stopped: {_last_words(name)}", lasting=True)
+    return None if state == "active" else Trouble(f"{name} is {state}")
+
+
+def _last_words(unit: str) -> str:
+    """What its program wrote last into the journal; of systemd's own lines none says why."""
+    command = ["journalctl", "--no-pager", "-o", "cat", "-n", "1", "-b", f"_SYSTEMD_UNIT={unit}"]
+    said = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    return said or f"see journalctl -u {unit}"
 
 
 def _install(folder: Path, wish: str) -> None:
