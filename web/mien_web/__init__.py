@@ -30,6 +30,7 @@ from mien_web import (
     log_settings,
     map,
     me,
+    neighbours,
     parts,
     patterns,
     person,
@@ -69,6 +70,7 @@ PAGES = (
     keeping.page,
     tokens.page,
     smart_home.page,
+    neighbours.page,
     trust.page,
     api_v1.page,
     backups.page,
@@ -138,6 +140,7 @@ _UNDER = {
     **dict.fromkeys(("library", "facs"), "library.index"),
     **dict.fromkeys(("model", "predictions"), "model.show"),
     **dict.fromkeys(("household", "seat", "backups", "restoring", "smart_home"), "household.index"),
+    "neighbours": "household.index",
 }
 """Which entry of the menu the pages of a blueprint belong to."""
 

@@ -46,7 +46,9 @@ def _index(problem: str | None) -> str:
             "days": backup.STALE_DAYS,
         }
 
-    return render_template("household/index.html", problem=problem, **desk.read(work))
+    return render_template(
+        "household/index.html", problem=problem, room=desk.config().box.room, **desk.read(work)
+    )
 
 
 @page.post("/box")

@@ -77,6 +77,7 @@ def show() -> str:
         names=labels.NAMES,
         parts=parts,
         words=words,
+        room=desk.config().box.room,
     )
 
 
