@@ -38,7 +38,7 @@ class Begun(Struct):
     former: str
     """Releases by the name of their folder."""
     new: str
-    phase: Literal["staging", "copying", "switching"] = "staging"
+    phase: Literal["staging", "copying", "switching", "kept"] = "staging"
 
 
 class Trouble(Struct, frozen=True):
@@ -108,7 +108,8 @@ class Updater:
             UpdateError: it does not fit, or did not run well and was taken back.
             ReleaseError: it is not signed, or not whole.
         """
-        self.recover()
+        if self.recover():
+            self._machine.open()
         former = self._link("current")
         if former is None:
             raise UpdateError(f"nothing is installed under {self._opt}; run install.sh first")
@@ -131,11 +132,16 @@ class Updater:
         return new
 
     def recover(self) -> str | None:
-        """Take back what was begun and not finished; a sentence, None when there is nothing."""
+        """Take back what was begun and not finished, or finish what was kept; a sentence, None when
+        there is nothing. Afterwards the machine is to be opened."""
         begun = self._begun()
         if begun is None:
             shutil.rmtree(self._opt / "incoming", ignore_errors=True)
             return None
+        if begun.phase == "kept":
+            self._finish()
+            self._prune()
+            return f"release {begun.new} ran well on trial and stays"
         if begun.phase == "switching":
             self._machine.stop()
             self._put_store_back()
@@ -143,11 +149,7 @@ class Updater:
             self._machine.lay(self._release(begun.former))
         shutil.rmtree(self._release(begun.new), ignore_errors=True)
         _durable(self._opt)
-        (self._opt / "update.json").unlink(missing_ok=True)
-        _durable(self._opt)
-        # Last: half a copy must never be put back.
-        shutil.rmtree(self._copy, ignore_errors=True)
-        shutil.rmtree(self._opt / "incoming", ignore_errors=True)
+        self._finish()
         return f"the update to {begun.new} was not finished, so {begun.former} runs as before"
 
     # ── the switch ───────────────────────────────────────────────────────────────────────────
@@ -183,13 +185,21 @@ class Updater:
                 "again"
             )
         # From here on the new release stays.
-        (self._opt / "update.json").unlink()
-        _durable(self._opt)
+        self._begin(msgspec.structs.replace(begun, phase="kept"))
         self._passed("kept")
         self._machine.open()
-        shutil.rmtree(self._copy, ignore_errors=True)
+        self._passed("opened")
+        self._finish()
         self._prune()
         self._passed("done")
+
+    def _finish(self) -> None:
+        """Nothing of the update is under way any more."""
+        (self._opt / "update.json").unlink(missing_ok=True)
+        _durable(self._opt)
+        # After that: half a copy must never be put back.
+        shutil.rmtree(self._copy, ignore_errors=True)
+        shutil.rmtree(self._opt / "incoming", ignore_errors=True)
 
     def _trouble(self) -> Trouble | None:
         deadline = time.monotonic() + TRIAL_S
