@@ -43,7 +43,7 @@ class Box:
         self.config = Config(box=BoxConfig(state_dir=str(folder)))
         self.store = Store.open(folder, self.clock, StoreConfig())
         self.daemon = ScriptedDaemon(HEALTH)
-        self.server = ControlServer(folder / "control.sock", self.daemon)
+        self.server = ControlServer(folder / "control.sock", self.daemon, poll_s=0.01)
         self.server.start()
         self.app = page(self.config, self.clock)
         self.db: Database = desk.open_store(self.config, self.clock)

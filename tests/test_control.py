@@ -48,7 +48,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(path: Path, daemon: ScriptedDaemon) -> Iterator[ControlServer]:
-    server = ControlServer(path, daemon)
+    server = ControlServer(path, daemon, poll_s=0.01)
     server.start()
     yield server
     server.stop()

@@ -52,7 +52,7 @@ def served(folder: Path, days: int) -> Iterator[tuple[str, ScriptedDaemon]]:
     people.write(lambda db: fill(db, days))
     people.close()
     daemon = ScriptedDaemon(replace(HEALTH, mandate="demo"))
-    server = ControlServer(folder / "control.sock", daemon)
+    server = ControlServer(folder / "control.sock", daemon, poll_s=0.01)
     server.start()
     environment = {k: v for k, v in os.environ.items() if k != "RUNTIME_DIRECTORY"}
     command = [sys.executable, "-m", "mien_web", "--config", str(folder / "mien.toml")]

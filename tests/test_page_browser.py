@@ -74,7 +74,7 @@ class Box:
         portrait = cv2.imread(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
         self.picture = jpeg(np.asarray(portrait, np.uint8))
         self.daemon = ScriptedDaemon(HEALTH)
-        self.server = ControlServer(folder / "control.sock", self.daemon)
+        self.server = ControlServer(folder / "control.sock", self.daemon, poll_s=0.01)
         self.live: Live | None = HAPPY
         self._frame = 0
         self._off = threading.Event()

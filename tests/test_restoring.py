@@ -35,7 +35,9 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
     for made in pages.box(tmp_path / "two", monkeypatch):
         made.server.stop()
         made.daemon = Taking(made)
-        made.server = ControlServer(made.config.state_dir / "control.sock", made.daemon)
+        made.server = ControlServer(
+            made.config.state_dir / "control.sock", made.daemon, poll_s=0.01
+        )
         made.server.start()
         yield made
 

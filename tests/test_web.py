@@ -52,7 +52,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 
 @pytest.fixture
 def server(tmp_path: Path, daemon: ScriptedDaemon) -> Iterator[ControlServer]:
-    server = ControlServer(tmp_path / "control.sock", daemon)
+    server = ControlServer(tmp_path / "control.sock", daemon, poll_s=0.01)
     server.start()
     yield server
     server.stop()
