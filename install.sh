@@ -64,7 +64,7 @@ OPT=$ROOT/opt/mien
 ETC=$ROOT/etc/mien
 STATE=$ROOT/var/lib/mien
 MANIFEST=$OPT/manifest     # sha256 and path of each file laid outside of these three
-ADDED=$OPT/packages        # Debian packages that were not there before
+ADDED=$ETC/packages        # Debian packages that were not there before; --purge takes them away
 
 # ── what this is ─────────────────────────────────────────────────────────────────────────────────
 
@@ -145,7 +145,7 @@ packages() {
     if [ -z "$missing" ]; then say "  all are there"; return; fi
     say "  installing:$missing"
     # Before, so that what a broken-off installation brought is known to --purge, too.
-    [ "$DRY" ] || { mkdir -p "$OPT"; echo "$missing" | tr ' ' '\n' | grep . >>"$ADDED"; }
+    [ "$DRY" ] || { mkdir -p "$ETC"; echo "$missing" | tr ' ' '\n' | cat - "$ADDED" 2>/dev/null | grep . | sort -u >"$ETC/.packages"; mv "$ETC/.packages" "$ADDED"; }
     # A plug pulled while packages were installed leaves this to do.
     [ -z "$(inside_quiet dpkg --audit)" ] || inside env DEBIAN_FRONTEND=noninteractive dpkg --configure -a >/dev/null || true
     # shellcheck disable=SC2086 # a list of words
@@ -435,7 +435,6 @@ uninstall() {
     step "Removing files"
     if [ -f "$MANIFEST" ]; then
         while read -r sum path; do
-            [ "$sum" != edited ] || continue
             [ -f "$ROOT$path" ] || continue
             there=$(sha256sum <"$ROOT$path" | cut -d' ' -f1)
             if [ "$there" = "$sum" ] || [ "$PURGE" ]; then run rm -f "$ROOT$path"; else warn "$path was changed by hand and stays"; fi
@@ -445,8 +444,9 @@ uninstall() {
         run ln -sf /etc/nginx/sites-available/default "$ROOT/etc/nginx/sites-enabled/default"
     fi
     [ ! -f "$ROOT/boot/firmware/config.txt" ] || run sed -i '/^# mien begin/,/^# mien end/d' "$ROOT/boot/firmware/config.txt"
-    run rm -f "$ROOT/etc/mosquitto/certs/mien.crt" "$ROOT/etc/mosquitto/certs/mien.key"
-    added=$(sort -u "$ADDED" 2>/dev/null | tr '\n' ' ')
+    # A broker whose config stays needs them.
+    [ -f "$ROOT/etc/mosquitto/conf.d/mien.conf" ] || run rm -f "$ROOT/etc/mosquitto/certs/mien.crt" "$ROOT/etc/mosquitto/certs/mien.key"
+    added=$(tr '\n' ' ' 2>/dev/null <"$ADDED" || true)
     run rm -rf "$OPT" "$ROOT/run/mien" "$ROOT/run/mien-web.sock"
     for folder in /usr/local/lib/systemd/system /usr/local/lib/systemd /usr/local/lib/sysusers.d /etc/systemd/journald.conf.d /etc/systemd/system.conf.d; do
         [ ! -d "$ROOT$folder" ] || run rmdir --ignore-fail-on-non-empty "$ROOT$folder"
@@ -468,7 +468,7 @@ uninstall() {
 
 # ── in order ─────────────────────────────────────────────────────────────────────────────────────
 
-[ "$ONLY" != uninstall ] || [ -d "$OPT" ] || die "Mien is not installed: there is no $OPT"
+[ "$ONLY" != uninstall ] || [ -d "$OPT" ] || { [ "$PURGE" ] && [ -d "$ETC" ]; } || die "Mien is not installed: there is no $OPT"
 if [ -z "$DRY" ] && [ -z "${MIEN_LOCKED-}" ] && [ "$(id -u)" = 0 ]; then
     mkdir -p "$ROOT/run/lock"
     exec 9>"$ROOT/run/lock/mien-install"

@@ -233,8 +233,9 @@ class Box:
             "-E",
             "LANG=C.UTF-8",
         ]
+        # The manager would put its own variables in where there is a single dollar.
         done = subprocess.run(
-            [*self._enter(), *unit, "sh", "-c", command],
+            [*self._enter(), *unit, "sh", "-c", command.replace("$", "$$")],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, timeout=timeout,
         )  # fmt: skip

@@ -237,7 +237,6 @@ PIP="$python -m pip" MIEN="$python -m mien" ./release.sh /root/key $(uname -m) $
 
 def test_a_release_that_does_not_run_is_taken_back(installed: Installed) -> None:
     here = installed.box
-    here.run("ssh-keygen -q -t ed25519 -N '' -f /root/key")
     here.run(_MAKE_A_BROKEN_RELEASE, 400)
     former = here.run("readlink /opt/mien/current")
     said = here.run("mien update /root/next/dist/*.tar", 400, check=False)
