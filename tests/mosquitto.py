@@ -16,9 +16,12 @@ class Mosquitto:
     Args:
         users: names and passwords; without any, everybody is let in.
         port: to listen on; a free one when left out.
+        more: further lines of its config.
     """
 
-    def __init__(self, users: dict[str, str] | None = None, port: int | None = None) -> None:
+    def __init__(
+        self, users: dict[str, str] | None = None, port: int | None = None, more: str = ""
+    ) -> None:
         self.port = port or free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="mosquitto-"))
         self._config = self._folder / "mosquitto.conf"
@@ -35,7 +38,7 @@ class Mosquitto:
             passwords.chmod(0o600)
             subprocess.run([_program("mosquitto_passwd"), "-U", passwords], check=True)
             lines.append(f"password_file {passwords}")
-        self._config.write_text("\n".join(lines) + "\n")
+        self._config.write_text("\n".join([*lines, more]) + "\n")
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Mosquitto":

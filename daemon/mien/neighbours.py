@@ -25,9 +25,10 @@ FORGOTTEN_S = 24 * 3600.0
 MOST = 64
 LARGEST = 16 * 1024
 """Bytes of a payload; that of a real box has about two thousand."""
-MOST_PARTS = 32
-SENTENCE, WORD = 600, 40
-"""Letters that are kept of a sentence and of a word."""
+MOST_PARTS = 16
+SENTENCE, WORD = 400, 40
+"""Letters that are kept of a sentence and of a word: the page looks each up among those it knows,
+which takes the longer the longer it is."""
 
 
 class _Said(Struct, frozen=True):
