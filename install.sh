@@ -446,7 +446,8 @@ uninstall() {
     [ ! -f "$ROOT/boot/firmware/config.txt" ] || run sed -i '/^# mien begin/,/^# mien end/d' "$ROOT/boot/firmware/config.txt"
     # A broker whose config stays needs them.
     [ -f "$ROOT/etc/mosquitto/conf.d/mien.conf" ] || run rm -f "$ROOT/etc/mosquitto/certs/mien.crt" "$ROOT/etc/mosquitto/certs/mien.key"
-    added=$(tr '\n' ' ' 2>/dev/null <"$ADDED" || true)
+    added=
+    [ ! -f "$ADDED" ] || added=$(tr '\n' ' ' <"$ADDED")
     run rm -rf "$OPT" "$ROOT/run/mien" "$ROOT/run/mien-web.sock"
     for folder in /usr/local/lib/systemd/system /usr/local/lib/systemd /usr/local/lib/sysusers.d /etc/systemd/journald.conf.d /etc/systemd/system.conf.d; do
         [ ! -d "$ROOT$folder" ] || run rmdir --ignore-fail-on-non-empty "$ROOT$folder"
