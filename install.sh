@@ -64,7 +64,8 @@ OPT=$ROOT/opt/mien
 ETC=$ROOT/etc/mien
 STATE=$ROOT/var/lib/mien
 MANIFEST=$OPT/manifest     # sha256 and path of each file laid outside of these three
-ADDED=$ETC/packages        # Debian packages that were not there before; --purge takes them away
+ADDED=$ETC/packages        # Debian packages that came for Mien, with what they need; --purge takes them away
+BEFORE=$ETC/.packages      # all that were there before, while they come
 
 # ── what this is ─────────────────────────────────────────────────────────────────────────────────
 
@@ -133,31 +134,49 @@ ask() {
 
 # ── packages ─────────────────────────────────────────────────────────────────────────────────────
 
+PACKAGES="python3-venv python3-systemd mosquitto nginx openssl avahi-daemon qrencode fonts-dejavu-core openssh-client"
+
 packages() {
     step "Debian's packages"
-    wanted="python3-venv python3-systemd mosquitto nginx openssl avahi-daemon qrencode fonts-dejavu-core openssh-client"
+    wanted=$PACKAGES
     [ -z "$FIREWALL" ] || wanted="$wanted nftables"
     missing=
     for package in $wanted; do installed "$package" || missing="$missing $package"; done
     for package in python3-picamera2 libedgetpu1-std; do  # where their repositories are configured
-        installed "$package" || ! available "$package" || missing="$missing $package"
+        installed "$package" || ! available "$package" || { wanted="$wanted $package"; missing="$missing $package"; }
     done
-    if [ -z "$missing" ]; then say "  all are there"; return; fi
+    if [ -z "$missing" ]; then
+        say "  all are there"
+        [ "$DRY" ] || note_packages
+        return
+    fi
     say "  installing:$missing"
-    # Before, so that what a broken-off installation brought is known to --purge, too.
-    [ "$DRY" ] || { mkdir -p "$ETC"; echo "$missing" | tr ' ' '\n' | cat - "$ADDED" 2>/dev/null | grep . | sort -u >"$ETC/.packages"; mv "$ETC/.packages" "$ADDED"; }
+    [ "$DRY" ] || { mkdir -p "$ETC"; [ -f "$BEFORE" ] || all_packages >"$BEFORE"; }
     # A plug pulled while packages were installed leaves this to do.
     [ -z "$(inside_quiet dpkg --audit)" ] || inside env DEBIAN_FRONTEND=noninteractive dpkg --configure -a >/dev/null || true
     # shellcheck disable=SC2086 # a list of words
     if ! apt update || ! apt install --yes --no-install-recommends $missing; then
         die "apt could not install these packages (see above). Is the network up? Does another program install now? Then run this again."
     fi
+    [ "$DRY" ] || note_packages
+}
+
+# What came since, now or in a run that was broken off. What a person asked for meanwhile is theirs.
+note_packages() {
+    [ -f "$BEFORE" ] || return 0
+    { cat "$ADDED" 2>/dev/null || true
+        for package in $wanted; do echo "$package"; done | LC_ALL=C sort | LC_ALL=C comm -23 - "$BEFORE"
+        inside_quiet apt-mark showauto | LC_ALL=C sort | LC_ALL=C comm -23 - "$BEFORE"; } | LC_ALL=C sort -u >"$ADDED.new"
+    mv "$ADDED.new" "$ADDED"
+    rm "$BEFORE"
 }
 
 # shellcheck disable=SC2016 # dpkg's own placeholder
 installed() { [ "$(inside_quiet dpkg-query -W -f '${db:Status-Status}' "$1")" = installed ]; }
+# shellcheck disable=SC2016 # dpkg's own placeholder
+all_packages() { inside_quiet dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | LC_ALL=C sort; }
 available() { inside_quiet apt-cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= show "$1" >/dev/null; }
-apt() { inside env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@" >/dev/null; }
+apt() { inside env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o APT::Keep-Downloaded-Packages=false -o Dpkg::Options::=--force-confold "$@" >/dev/null; }
 
 # ── the program ──────────────────────────────────────────────────────────────────────────────────
 
@@ -446,8 +465,10 @@ uninstall() {
     [ ! -f "$ROOT/boot/firmware/config.txt" ] || run sed -i '/^# mien begin/,/^# mien end/d' "$ROOT/boot/firmware/config.txt"
     # A broker whose config stays needs them.
     [ -f "$ROOT/etc/mosquitto/conf.d/mien.conf" ] || run rm -f "$ROOT/etc/mosquitto/certs/mien.crt" "$ROOT/etc/mosquitto/certs/mien.key"
+    wanted="$PACKAGES nftables"
+    [ "$DRY" ] || note_packages
     added=
-    [ ! -f "$ADDED" ] || added=$(tr '\n' ' ' <"$ADDED")
+    [ ! -f "$ADDED" ] || added=$(while read -r package; do ! installed "$package" || printf ' %s' "$package"; done <"$ADDED")
     run rm -rf "$OPT" "$ROOT/run/mien" "$ROOT/run/mien-web.sock"
     for folder in /usr/local/lib/systemd/system /usr/local/lib/systemd /usr/local/lib/sysusers.d /etc/systemd/journald.conf.d /etc/systemd/system.conf.d; do
         [ ! -d "$ROOT$folder" ] || run rmdir --ignore-fail-on-non-empty "$ROOT$folder"
@@ -456,8 +477,7 @@ uninstall() {
         run rm -rf "$ETC" "$STATE" "$ROOT/etc/mosquitto/mien.passwd"
         run rm -rf "$ROOT"/etc/systemd/system/mien*.d "$ROOT"/var/lib/systemd/timers/stamp-mien-*.timer
         inside userdel mien 2>/dev/null || true
-        # shellcheck disable=SC2086 # a list of words
-        [ -z "$added" ] || apt purge --yes --auto-remove $added || warn "these packages stay: $added"
+        drop_packages
     fi
     if alive; then
         run systemctl daemon-reload
@@ -465,6 +485,21 @@ uninstall() {
     fi
     step "Done"
     [ "$PURGE" ] || say "  /etc/mien and /var/lib/mien stay, with all that was recorded; --uninstall --purge takes them too"
+}
+
+# All that came for Mien, unless something else needs a part of it by now: then they stay.
+drop_packages() {
+    [ -n "$added" ] || return 0
+    # shellcheck disable=SC2086 # a list of words
+    others=$(inside_quiet env LC_ALL=C apt-get -s purge $added | awk '/^(Purg|Remv) / {print $2}' |
+        while read -r package; do case " $added " in *" $package "*) ;; *) printf ' %s' "$package" ;; esac; done)
+    if [ -n "$others" ]; then
+        warn "these were installed for Mien and stay, for others need some of them:$others"
+        say " $added"
+        return
+    fi
+    # shellcheck disable=SC2086 # a list of words
+    apt purge --yes $added || warn "these packages stay:$added"
 }
 
 # ── in order ─────────────────────────────────────────────────────────────────────────────────────
