@@ -165,7 +165,7 @@ def test_how_to_begin(box: Box) -> None:
     shown = text_of(box)
     assert "This box does not listen for others" in shown
     assert "neighbours = true" in shown
-    assert "no expressions, no sessions, no people" in shown
+    assert "no expressions, and nothing of who is there" in shown
     tell(box)
     shown = text_of(box)
     assert "No other box was heard yet" in shown
@@ -208,4 +208,4 @@ def test_the_box_page_leads_there_and_names_the_room(box: Box) -> None:
     named = replace(box.config, box=BoxConfig(state_dir=box.config.box.state_dir, room="A & B"))
     box.app.extensions["mien.config"] = named
     for url in ("/box", "/"):
-        assert "A &amp; B" in box.browser().get(url).text.split('class="room"')[1][:20]
+        assert "A &amp; B" in box.browser().get(url).text.split('class="room"')[1][:40]

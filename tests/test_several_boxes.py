@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import expect, sync_playwright
@@ -210,6 +211,7 @@ def test_the_page_learns_of_it_by_itself(address: str, daemon: ScriptedDaemon) -
         page.clock.run_for(11_000)
         expect(page.get_by_text("Not heard for 12 min")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert Axe().run(page).response["violations"] == []
         page.route("**/box/neighbours/list", lambda route: route.abort())
         page.clock.run_for(11_000)
         expect(page.locator("#lost")).to_be_visible()
