@@ -140,7 +140,7 @@ def test_a_long_stretch_is_done_in_pieces(clock: ManualClock) -> None:
     spans=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), min_size=1, max_size=4),
 )
 @hypothesis(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_it_is_as_if_it_had_never_been_read(
     tmp_path_factory: pytest.TempPathFactory, spans: list[tuple[int, int]]
