@@ -70,6 +70,7 @@ def test_its_schemas_know_every_key(home: HomeAssistant) -> None:
     version = home.ask("version")
     assert [int(part) for part in version.split(".")[:2]] >= [2024, 12]
     assert home.ask("schema", discovery.document(TOPICS, "1.0")) == []
+    assert home.ask("schema", discovery.document(TOPICS, "1.0", "Living room")) == []
 
 
 def test_the_check_would_find_a_key_that_is_none(home: HomeAssistant) -> None:

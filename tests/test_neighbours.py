@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from paho.mqtt.client import topic_matches_sub
 
 from mien import config
-from mien.broker import OFFLINE, ONLINE, MemoryBroker
+from mien.broker import OFFLINE, ONLINE, MemoryBroker, _matches
 from mien.clock import ManualClock
 from mien.config import Mqtt
 from mien.control import ControlServer
@@ -124,6 +125,22 @@ def test_it_goes_off_and_comes_back(ear: Ear) -> None:
     assert ear.state == ("offline", 300, True)
     ear.hear(health(id="2"))
     ear.available(ONLINE)
+    assert ear.state == ("heard", 0, True)
+
+
+def test_what_another_broker_hands_over_again_is_no_sign_of_life(ear: Ear) -> None:
+    ear.hear(health())
+    ear.clock.advance(SILENT_S + 1)
+    ear.hear(health())  # the brokers lost each other meanwhile
+    ear.available(ONLINE)
+    assert ear.state == ("silent", SILENT_S + 1, True)
+    ear.available(OFFLINE)
+    ear.clock.advance(1)
+    ear.hear(health())
+    assert ear.only.state == "offline"
+    ear.available(ONLINE)
+    assert ear.state == ("waiting", 0, False)
+    ear.hear(health(id="2"))
     assert ear.state == ("heard", 0, True)
 
 
@@ -393,6 +410,19 @@ def test_what_is_subscribed_to() -> None:
     for topic in ("mien/room-2/state", "mien/health", "other/room-2/health"):
         assert curious.neighbour(topic) is None
     assert curious.neighbour("mien/a/b/health") is None
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "", "+"]), min_size=1, max_size=4),
+    st.sampled_from(["", "/#"]),
+    st.lists(st.sampled_from(["a", "b", ""]), min_size=1, max_size=5),
+)
+def test_the_broker_in_memory_matches_as_real_ones_do(
+    wanted: list[str], end: str, topic: list[str]
+) -> None:
+    subscription, name = "/".join(wanted) + end, "/".join(topic)
+    if subscription and name:
+        assert _matches(subscription, name) == topic_matches_sub(subscription, name)
 
 
 class Bench:

@@ -25,7 +25,7 @@ from mien.control import ControlServer
 from mien.events import Neighbour, Neighbourhood
 from mien.scripted import ScriptedDaemon
 from mien.store import Store
-from mosquitto import Mosquitto
+from mosquitto import Mosquitto, free_port
 from samples import HEALTH
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,7 @@ def becomes(asked: Box, **wanted: Any) -> Neighbour:
         fits = other and all(getattr(other, key) == value for key, value in wanted.items())
         return other if fits else None
 
-    told: Neighbour = wait_for(found, 40)
+    told: Neighbour = wait_for(found, 90)  # joined brokers wait half a minute between attempts
     return told
 
 
@@ -91,7 +91,7 @@ def test_two_boxes_at_one_broker_hear_how_the_other_is(tmp_path: Path) -> None:
         first = box_of(tmp_path / "1", broker, "room-1", "mien")
         second = box_of(tmp_path / "2", broker, "room-2", "room-2")
         with first.running(portrait()):
-            wait_for(first.control.status, 40)
+            wait_for(first.control.status, 90)
             with second.running(portrait()) as process:
                 told = becomes(first, state="heard", box="room-2", room="Room 2", open=True)
                 assert told.witnessed
@@ -117,7 +117,9 @@ def test_another_box_may_not_look_further(tmp_path: Path) -> None:
         everything = Listener(broker, "mien")
         try:
             with box.running(portrait()):
-                wait_for(lambda: {"mien/room-1/state", "mien/room-1/health"} <= everything.topics)
+                wait_for(
+                    lambda: {"mien/room-1/state", "mien/room-1/health"} <= everything.topics, 90
+                )
                 other.publish("mien/room-1/command/pause", b"")
                 other.publish("mien/room-3/health", b"{}")
                 other.publish("mien/room-2/health", b"{}")
@@ -135,10 +137,13 @@ def test_another_box_may_not_look_further(tmp_path: Path) -> None:
 def test_brokers_joined_as_the_docs_say(tmp_path: Path) -> None:
     docs = (ROOT / "docs" / "mqtt.md").read_text()
     (lines,) = re.findall(r"```\n(connection .*?)```", docs, re.DOTALL)
-    with Mosquitto({"mien": "mien", "room-2": "room-2"}, more=RIGHTS) as hub:
-        here = f"address 127.0.0.1:{hub.port}"
-        lines = re.sub("^address .*", here, lines, flags=re.MULTILINE)
-        lines = re.sub("^bridge_cafile .*\n", "", lines, flags=re.MULTILINE)  # no TLS here
+    tls, port = tmp_path / "tls", free_port()
+    script = ROOT / "firmware_config" / "certificates.sh"
+    subprocess.run(["sh", script, tls], check=True, capture_output=True)
+    outside = f"listener {port}\ncertfile {tls}/server.crt\nkeyfile {tls}/server.key\n"
+    with Mosquitto({"mien": "mien", "room-2": "room-2"}, more=f"{RIGHTS}\n{outside}") as hub:
+        lines = lines.replace("mien-1.local:8883", f"localhost:{port}")
+        lines = lines.replace("/etc/mosquitto/certs/mien-1.crt", str(tls / "ca.crt"))
         lines = lines.replace("THE-PASSWORD", "room-2")
         with Mosquitto({"mien": "mien"}, more=f"{RIGHTS}\n{lines}") as own:
             first = box_of(tmp_path / "1", hub, "room-1", "mien")

@@ -111,10 +111,11 @@ class Neighbours:
         box = self._box(name, known_by_health=True)
         if box is None:
             return False
-        if not (retained and box.said is not None and box.said.id == said.id):
+        # A broker that is joined to another hands over what lay there as if it were new.
+        if box.said is None or box.said.id != said.id:
             box.at, box.news, box.said = self._clock.monotonic(), not retained, said
-        if not retained:
-            box.off = None
+            if not retained:
+                box.off = None
         return True
 
     def _availability(self, name: str, payload: bytes, retained: bool) -> bool:
@@ -128,8 +129,8 @@ class Neighbours:
         now = self._clock.monotonic()
         if payload == OFFLINE and box.off is None:
             box.off, box.off_news = now, not retained
-        elif payload == ONLINE and (box.off is not None or not retained):
-            box.off, box.at, box.news = None, now, not retained
+        elif payload == ONLINE and box.off is not None:
+            box.off, box.at, box.news = None, now, False  # how it is it says within a minute
         return True
 
     def _box(self, name: str, known_by_health: bool = False) -> _Box | None:
