@@ -68,6 +68,12 @@ def test_what_is_not_well_comes_with_its_cure(box: Box) -> None:
     assert "15.0 frames" not in told, "what is well is not told"
 
 
+def test_a_camera_that_fails_is_neither_open_nor_closed(box: Box) -> None:
+    told = said(box, other(open=True, parts=[CAMERA]))
+    assert "No picture from the camera" in told
+    assert "Camera closed" in said(box, other(open=False, parts=[CAMERA]))
+
+
 def test_in_german_what_the_service_says_is_translated(box: Box) -> None:
     tell(box, other(parts=[CAMERA]))
     shown = text(box.browser().get("/box/neighbours", headers=GERMAN))

@@ -316,7 +316,7 @@ class Neighbour(msgspec.Struct, frozen=True):
     status: Status
     paused: bool
     open: bool
-    """Whether its camera is."""
+    """Whether its camera is, or would be if it worked: what the camera's part says."""
     version: str
     parts: list[Part]
 

@@ -139,7 +139,10 @@ def _length(seconds: float, witnessed: bool) -> str:
 def _camera(box: Neighbour) -> str:
     if box.paused:
         return str(gettext("Paused: its camera is off"))
-    return str(gettext("Camera open") if box.open else gettext("Camera closed"))
+    if not box.open:
+        return str(gettext("Camera closed"))
+    works = all(part.status == "ok" for part in box.parts if part.name == "camera")
+    return str(gettext("Camera open") if works else words.STATES["no-picture"].title)
 
 
 def _version(said: str) -> str:
