@@ -90,7 +90,7 @@ def test_what_is_known_of_a_box(ear: Ear) -> None:
             )
         ],
     )  # fmt: skip
-    ear.hear(health(id="2", paused=True, room=None))
+    ear.hear(health(id="2", paused=True, room=None, mandate="session"))
     assert (ear.only.status, ear.only.paused, ear.only.open) == ("ok", True, False)
     assert ear.only.room is None
 
@@ -185,6 +185,11 @@ def test_it_is_forgotten_after_a_day_or_when_it_was_cleared(ear: Ear) -> None:
     ear.clock.advance(1)
     assert ear.known.boxes == []
     ear.hear(health())
+    ear.clock.advance(FORGOTTEN_S)
+    ear.available(OFFLINE)
+    ear.clock.advance(FORGOTTEN_S)
+    assert ear.only.state == "offline", "a word like any other"
+    ear.hear(health(id="2"))
     ear.available(b"")  # as `mien mqtt clear` does
     ear.hear(b"")
     assert ear.known == Neighbourhood(on=True, connected=True)
@@ -257,6 +262,11 @@ def test_long_and_steering_letters_are_cut_away(ear: Ear) -> None:
     assert len(told.text) == len(told.cure or "") == SENTENCE
     assert len(told.name) == len(ear.only.version) == len(ear.only.room or "") == WORD
     assert (told.name + told.text[:-1] + str(ear.only.room) + str(told.cure)).isprintable()
+
+
+def test_what_just_fits_is_left_whole(ear: Ear) -> None:
+    ear.hear(health(room="R" * WORD))
+    assert ear.only.room == "R" * WORD
 
 
 def test_a_later_version_may_say_more(ear: Ear) -> None:
