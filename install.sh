@@ -340,7 +340,8 @@ own() {
         new_keys
     fi
     inside chown -R mien:mien /var/lib/mien
-    inside "/opt/mien/releases/$RELEASE/share/mien/firmware_config/certificates.sh"
+    # On a card the box makes them itself at its first start, when it knows its name.
+    [ "$ROOT" ] || "$OPT/releases/$RELEASE/share/mien/firmware_config/certificates.sh"
 }
 
 secret() { head -c "$1" /dev/urandom | od -An -v -tx1 | tr -d ' \n'; echo; }
@@ -415,7 +416,7 @@ tell() {
     name=$(cat "$ROOT/etc/hostname" 2>/dev/null || hostname)
     say ""
     say "  The page:        https://$name.local/"
-    for address in $(hostname -I 2>/dev/null); do case $address in *:*) ;; *) say "                   https://$address/" ;; esac; done
+    [ "$ROOT" ] || for address in $(hostname -I 2>/dev/null); do case $address in *:*) ;; *) say "                   https://$address/" ;; esac; done
     if alive && have qrencode; then
         first=$(hostname -I 2>/dev/null | awk '{print $1}')
         qrencode -t UTF8 -m 2 "https://${first:-$name.local}/" || true

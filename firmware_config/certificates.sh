@@ -65,9 +65,16 @@ names() {
     done | sort -u
 }
 
+# Whether it has all of these names: one that has more is good, too, for while the system starts the box
+# has no address yet.
+covered() {
+    had=,$(cat names 2>/dev/null),
+    for name in $(echo "$1" | tr , ' '); do case $had in *",$name,"*) ;; *) return 1 ;; esac; done
+}
+
 server() {
     wanted=$(names | awk '!seen[$0]++' | paste -sd, -)
-    if [ -s server.crt ] && [ -s server.key ] && [ "$(cat names 2>/dev/null)" = "$wanted" ] &&
+    if [ -s server.crt ] && [ -s server.key ] && covered "$wanted" &&
         openssl x509 -checkend 2592000 -noout -in server.crt >/dev/null; then
         return
     fi
@@ -103,9 +110,10 @@ live() {
         install -m 640 -g mosquitto live.key /etc/mosquitto/certs/mien.key
     fi
     if [ -d /run/systemd/system ]; then
-        # They read their certificates anew; where one does not run there is nothing to do.
-        systemctl reload nginx 2>/dev/null || true
-        systemctl kill -s HUP mosquitto 2>/dev/null || true
+        # They read their certificates anew. Where one does not run there is nothing to do, and nothing to wait
+        # for: while the system starts they wait for this.
+        ! systemctl is-active --quiet nginx || systemctl reload --no-block nginx || true
+        ! systemctl is-active --quiet mosquitto || systemctl kill -s HUP mosquitto || true
     fi
     echo "$sum" >used
 }

@@ -192,10 +192,13 @@ def test_from_the_first_visit_to_a_state_at_the_broker(installed: Installed) -> 
 
 def test_started_anew_it_is_all_there(installed: Installed) -> None:
     here, tablet = installed.box, installed.tablet
+    # With another name: so it needs another certificate before anything of it can start.
+    here.run("echo otherbox >/etc/hostname")
     here.stop()
     here.start()
     here.until(lambda: here.active(*SERVICES), 60, "the services do not start")
     assert NAME in tablet.get("/me")  # still signed in
+    assert "DNS:otherbox.local" in here.run("openssl x509 -noout -text -in /etc/mien/tls/live.crt")
     assert tablet.messages("home", "mien/+/state", lambda state: state["people"] == 1)
 
 
