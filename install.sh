@@ -340,8 +340,8 @@ own() {
         new_keys
     fi
     inside chown -R mien:mien /var/lib/mien
-    # On a card the box makes them itself at its first start, when it knows its name.
-    [ "$ROOT" ] || "$OPT/releases/$RELEASE/share/mien/firmware_config/certificates.sh"
+    inside env ${ROOT:+"CARD=$(cat "$ROOT/etc/hostname" 2>/dev/null || echo mien)"} \
+        "/opt/mien/releases/$RELEASE/share/mien/firmware_config/certificates.sh"
 }
 
 secret() { head -c "$1" /dev/urandom | od -An -v -tx1 | tr -d ' \n'; echo; }

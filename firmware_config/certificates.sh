@@ -6,6 +6,8 @@ set -eu
 umask 077
 
 dir=${1:-/etc/mien/tls}
+# CARD is the name of a box whose card lies in another machine: that one's name and addresses are not the box's.
+host=${CARD:-$(hostname)}
 mkdir -p "$dir"
 chmod 755 "$dir"
 cd "$dir"
@@ -25,7 +27,7 @@ distinguished_name = dn
 x509_extensions = ca
 prompt = no
 [dn]
-CN = Mien on $(hostname), $(date +%Y-%m-%d)
+CN = Mien on $host, $(date +%Y-%m-%d)
 [ca]
 basicConstraints = critical, CA:true, pathlen:0
 keyUsage = critical, keyCertSign, cRLSign
@@ -33,7 +35,7 @@ subjectKeyIdentifier = hash
 nameConstraints = critical, @names
 [names]
 permitted;DNS.0 = local
-permitted;DNS.1 = $(hostname)
+permitted;DNS.1 = $host
 permitted;DNS.2 = localhost
 permitted;IP.0 = 10.0.0.0/255.0.0.0
 permitted;IP.1 = 172.16.0.0/255.240.0.0
@@ -53,12 +55,11 @@ CNF
 }
 
 names() {
-    host=$(hostname)
     for name in "$host.local" mien.local localhost; do echo "DNS:$name"; done
     # The bare name, unless the box was given another since the authority was made.
     openssl x509 -in ca.crt -noout -ext nameConstraints | grep -qx " *DNS:$host" && echo "DNS:$host"
     # Only addresses that the authority may vouch for.
-    for address in $(hostname -I 2>/dev/null); do
+    for address in $([ "${CARD-}" ] || hostname -I 2>/dev/null); do
         case $address in
         10.* | 192.168.* | 169.254.* | 172.1[6-9].* | 172.2?.* | 172.3[01].* | fd* | fc*) echo "IP:$address" ;;
         esac
@@ -82,7 +83,7 @@ server() {
     printf 'subjectAltName = %s\nextendedKeyUsage = serverAuth\nbasicConstraints = CA:false\n' "$wanted" >"$work/ext"
     printf 'keyUsage = critical, digitalSignature\nauthorityKeyIdentifier = keyid\n' >>"$work/ext"
     openssl ecparam -name prime256v1 -genkey -noout -out "$work/server.key"
-    openssl req -new -sha256 -subj "/CN=$(hostname)" -key "$work/server.key" -out "$work/server.csr"
+    openssl req -new -sha256 -subj "/CN=$host" -key "$work/server.key" -out "$work/server.csr"
     openssl x509 -req -sha256 -days 397 -in "$work/server.csr" -CA ca.crt -CAkey ca.key \
         -set_serial "0x$(openssl rand -hex 16)" -extfile "$work/ext" -out "$work/server.crt" 2>/dev/null
     chmod 644 "$work/server.crt"
