@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 T = TypeVar("T")
 
@@ -29,9 +30,11 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mien
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # What Raspberry Pi OS Lite has, too, and little else.
 PACKAGES = "systemd,systemd-sysv,dbus,udev,kmod,iproute2,ca-certificates,python3,sudo,procps"
-TOOLS = ("debootstrap", "systemd-nspawn", "unshare", "nsenter", "ip", "mount")
+TOOLS = ("debootstrap", "systemd-nspawn", "unshare", "nsenter", "setpriv", "ip", "mount")
 TABLET, ADDRESS, PROXY_PORT = "10.99.0.1", "10.99.0.2", 3128
 NEW_NETWORK = 0x40000000  # CLONE_NEWNET
+# Who is started so ends with this process, however that ends.
+_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
 def why_not() -> str | None:
@@ -42,6 +45,11 @@ def why_not() -> str | None:
         return f"there is no {', '.join(missing)}; apt install debootstrap systemd-container"
     if not KEYRING.exists():
         return f"there is no {KEYRING}; apt install debian-archive-keyring"
+    for host, port in (urlsplit(_mirrors()[0]).hostname, 80), ("pypi.org", 443):
+        try:
+            socket.create_connection((host, port), 20).close()
+        except OSError as error:
+            return f"{host} cannot be reached: {error}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         command = ["unshare", "-m", "-n", "--propagation", "private", "sh", "-ec", _PROBE, folder]
@@ -103,7 +111,8 @@ class Box:
     def __init__(self, suite: str) -> None:
         self.suite = suite
         self._lower = rootfs(suite)
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{suite}-", dir=CACHE))
+        _sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=CACHE))
         for name in ("upper", "work", "root"):
             (self.folder / name).mkdir()
         self._name = f"mien-box-{os.getpid()}-{suite}"
@@ -182,7 +191,7 @@ class Box:
                 --capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON --system-call-filter=bpf"""
         with self._console.open("ab") as console:
             self._nspawn = subprocess.Popen(
-                ["unshare", "-m", "--propagation", "private", "sh", "-c", script],
+                [*_WITH_US, "unshare", "-m", "--propagation", "private", "sh", "-c", script],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=_ENV,
             )  # fmt: skip
         self.until(lambda: self._state() in ("running", "degraded"), 60, "it does not boot")
@@ -190,13 +199,8 @@ class Box:
 
     def stop(self) -> None:
         """Switch it off as one should."""
-        with_power = self._nspawn
-        assert with_power is not None
         self.run("systemctl poweroff --no-block", check=False)
-        try:
-            with_power.wait(60)
-        except subprocess.TimeoutExpired:
-            self.cut()
+        self.until(lambda: self._leader() is None, 90, "it does not switch off")
 
     def cut(self) -> None:
         """Pull the plug: every process dies at once."""
@@ -414,9 +418,17 @@ class WayOut:
             pass
 
 
+def _sweep() -> None:
+    """What runs left that were killed."""
+    for folder in CACHE.glob("run-*"):
+        if not Path("/proc", folder.name.split("-")[1]).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _network() -> subprocess.Popen[bytes]:
     """A network of its own, held by a process that does nothing else."""
-    holder = subprocess.Popen(["unshare", "-n", "sleep", "infinity"], stdin=subprocess.DEVNULL)
+    command = [*_WITH_US, "unshare", "-n", "sleep", "infinity"]
+    holder = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=_ENV)
     ours = os.readlink("/proc/self/ns/net")
     while os.readlink(f"/proc/{holder.pid}/ns/net") == ours:
         time.sleep(0.01)
