@@ -200,15 +200,17 @@ class Box:
     def stop(self) -> None:
         """Switch it off as one should."""
         self.run("systemctl poweroff --no-block", check=False)
-        self.until(lambda: self._leader() is None, 90, "it does not switch off")
+        self.until(lambda: self._nspawn and self._nspawn.poll() is not None, 90, "it stays on")
+        self.cut()
 
     def cut(self) -> None:
         """Pull the plug: every process dies at once."""
         if self._nspawn is None:
             return
-        for pid in (self._leader(), self._nspawn.pid):
-            if pid is not None:
-                _kill(pid)
+        if leader := self._leader():
+            _kill(leader)
+        if self._nspawn.poll() is None:
+            _kill(self._nspawn.pid)
         self._nspawn.wait()
         self._nspawn = None
 
