@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from mien import backup, firstrun, passphrase
 from mien.clock import SystemClock
@@ -84,14 +84,6 @@ def wait_for(what: Callable[[], Any], seconds: float = 40) -> Any:
             pass
         time.sleep(0.1)
     raise AssertionError("it did not come")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def looked_at(page: Page, name: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from msgspec.structs import replace
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 import home_log
 from mien import clients, settings, users
@@ -86,14 +86,6 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Scri
     """Another box, of which nothing is known yet."""
     with served(tmp_path_factory.mktemp("second"), 0) as box:
         yield box
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

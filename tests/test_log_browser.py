@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from msgspec.structs import replace
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 import home_log
 from mien import clients, settings, users
@@ -74,14 +74,6 @@ def _fill(db: Any) -> None:
     at = datetime(yesterday.year, yesterday.month, yesterday.day, 22, 30, tzinfo=home_log.BERLIN)
     home_log.quarter(db, at, {"happiness": 700})
     home_log.said(db, "me-id", at, 5, "joy", activities=["gardening"], note="Apples.")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     expect,
-    sync_playwright,
 )
 
 import samples
@@ -120,14 +119,6 @@ def address(tmp_path: Path, box: Box) -> Iterator[str]:
         assert page.stdout
         yield page.stdout.readline().split()[2]
         page.terminate()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
