@@ -204,8 +204,11 @@ stage() {
         say "  fetching what it needs from Python's registry: a few minutes on a Raspberry Pi"
         set -- --prefer-binary "$source""[web]"
     fi
-    inside "$where/bin/python" -m pip --disable-pip-version-check --no-cache-dir install --quiet --root-user-action ignore "$@" ||
+    # Not in /tmp, which is memory: it would not hold all of it on a small Raspberry Pi.
+    mkdir "$target/tmp"
+    inside env TMPDIR="$where/tmp" "$where/bin/python" -m pip --disable-pip-version-check --no-cache-dir install --quiet --root-user-action ignore "$@" ||
         die "the program's packages could not be installed (see above). Is the network up, is the disk full? Then run this again."
+    rm -rf "$target/tmp"
     [ -z "$ROOT" ] || rm -rf "$ROOT$source"
     # The .pyc files are made now: the services may not write here.
     inside "$where/bin/python" -m compileall -q "$where/lib" >/dev/null || true
@@ -244,6 +247,7 @@ systemd/mien-tidy.service /usr/local/lib/systemd/system/mien-tidy.service
 systemd/mien-tidy.timer /usr/local/lib/systemd/system/mien-tidy.timer
 systemd/mien-recover.service /usr/local/lib/systemd/system/mien-recover.service
 systemd/mien-firewall.service /usr/local/lib/systemd/system/mien-firewall.service
+systemd/tmp.mount /usr/local/lib/systemd/system/tmp.mount
 sysusers/mien.conf /usr/local/lib/sysusers.d/mien.conf
 nginx/mien.conf /etc/nginx/conf.d/mien.conf
 mosquitto/mien.conf /etc/mosquitto/conf.d/mien.conf
@@ -262,12 +266,21 @@ lay() {
     [ ! -f "$MANIFEST" ] || grep -q ' /etc/mien/firewall.nft' "$MANIFEST" || FIREWALL=
     [ "$DRY" ] || { mkdir -p "$OPT"; : >"$new"; }
     printf '%s\n' "$FILES" | while read -r from to; do
-        [ "$FIREWALL" ] || case $to in */firewall.nft | */mien-firewall.service) continue ;; esac
+        case $to in
+        */firewall.nft | */mien-firewall.service) [ "$FIREWALL" ] || continue ;;
+        */tmp.mount) temporary_by_us || continue ;;
+        esac
         place "$CONFIG/$from" "$to"
     done
     [ "$DRY" ] || mv "$new" "$MANIFEST"
     boot
     default_site
+}
+
+# Where neither the system nor a person has said what /tmp is.
+temporary_by_us() {
+    [ ! -f "$ROOT/usr/lib/systemd/system/tmp.mount" ] && [ ! -f "$ROOT/etc/systemd/system/tmp.mount" ] &&
+        ! grep -Eqs '^[^#]+[[:space:]]/tmp[[:space:]]' "$ROOT/etc/fstab"
 }
 
 # Put a file in its place, unless somebody changed ours there: then ours lies beside it.
@@ -366,30 +379,30 @@ flip() {
     step "Release $RELEASE becomes the one that runs"
     [ -z "$DRY" ] || { say "  would lead /opt/mien/current to releases/$RELEASE"; return; }
     lead updater # what takes a broken-off update back
+    inside "/opt/mien/releases/$RELEASE/bin/python" -m mien check /etc/mien/mien.toml ||
+        die "/etc/mien/mien.toml cannot be used (see above), so nothing was switched; mend it and run this again"
     now=$(readlink "$OPT/current" 2>/dev/null || true)
     if [ "$now" = "releases/$RELEASE" ]; then say "  it is"; return; fi
     [ -z "$now" ] || { ln -sfn "$now" "$OPT/.previous" && mv -T "$OPT/.previous" "$OPT/previous"; }
     lead current
     sync
-    inside "/opt/mien/current/bin/python" -m mien check /etc/mien/mien.toml || die "/etc/mien/mien.toml cannot be used (see above); mend it and run this again"
 }
 
-UNITS="mien-recover.service mien-certificates.timer mien-certificates.service mien-backup.timer mien-health.timer mien-tidy.timer mosquitto.service nginx.service avahi-daemon.service mien-web.socket mien.service mien-web.service"
+OURS="mien-recover.service mien-certificates.timer mien-certificates.service mien-backup.timer mien-health.timer mien-tidy.timer mien-web.socket mien.service mien-web.service"
 
 start() {
     step "Starting"
-    units=$UNITS
+    units="$OURS mosquitto.service nginx.service avahi-daemon.service"
     [ -z "$FIREWALL" ] || units="mien-firewall.service $units"
-    if [ -z "$DRY" ] && ! alive; then
-        # shellcheck disable=SC2086 # a list of words
-        if [ "$ROOT" ]; then systemctl --root "$ROOT" enable --quiet $units; else systemctl enable --quiet $units; fi
+    ! temporary_by_us || units="tmp.mount $units"
+    # shellcheck disable=SC2086 # a list of words
+    run systemctl --root "${ROOT:-/}" enable --quiet $units
+    if ! alive; then
         say "  they start with the system"
         return
     fi
     run systemctl daemon-reload
     run udevadm control --reload 2>/dev/null || true
-    # shellcheck disable=SC2086 # a list of words
-    run systemctl enable --quiet $units
     run systemctl restart systemd-journald || true
     [ -z "$FIREWALL" ] || run systemctl restart mien-firewall || warn "the firewall does not start here; see: systemctl status mien-firewall"
     run systemctl restart mosquitto || warn "the broker does not start; see: journalctl -u mosquitto"
@@ -450,8 +463,12 @@ uninstall() {
     if alive; then
         run /usr/local/bin/mien mqtt clear 2>/dev/null || true
         # shellcheck disable=SC2086 # a list of words
-        run systemctl disable --quiet --now mien-firewall mien-recover mien-certificates mien-certificates.timer mien-backup.timer mien-health.timer mien-tidy.timer mien-web.socket mien-web mien 2>/dev/null || true
+        run systemctl stop mien-firewall.service $OURS 2>/dev/null || true
     fi
+    units="mien-firewall.service $OURS"
+    [ ! -f "$ROOT/usr/local/lib/systemd/system/tmp.mount" ] || units="tmp.mount $units"
+    # shellcheck disable=SC2086 # a list of words
+    run systemctl --root "${ROOT:-/}" disable --quiet $units 2>/dev/null || true
     step "Removing files"
     if [ -f "$MANIFEST" ]; then
         while read -r sum path; do

@@ -167,6 +167,10 @@ def test_nobody_else_is_let_in(installed: Installed) -> None:
     open = here.outside(lambda: [p for p in (80, 443, 1883, 8080, 8883, 9999) if reaches(p)])
     assert open == [80, 443, 8883]
     here.run("systemctl stop stray")
+    assert "only the box's own doors are open" in here.run("mien doctor", check=False)
+    here.run("systemctl stop mien-firewall")
+    assert "every port of the box can be reached" in here.run("mien doctor", check=False)
+    here.run("systemctl start mien-firewall")
     assert here.run("stat -c '%a %U:%G' /run/mien-web.sock") == "660 mien:www-data"
 
 

@@ -163,7 +163,7 @@ def test_doctor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parts = {part["name"]: part for part in report["parts"]}
     assert set(parts) == {
         "config", "box", "camera", "faces", "expression", "accelerator", "broker", "disk", "clock",
-        "permissions", "consent", "backup",
+        "firewall", "permissions", "consent", "backup",
     }  # fmt: skip
     assert parts["camera"]["status"] == "ok"
     assert parts["box"]["text"] == "Room 2 (its name is made up at the first start)"

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -31,8 +32,8 @@ def add(subcommands: Any) -> None:
     parser = subcommands.add_parser(
         "doctor",
         help="look for what is wrong, with the cure",
-        description="Look at camera, networks, broker, disk, clock, accelerator, permissions, "
-        "consent and backup. "
+        description="Look at camera, networks, broker, firewall, disk, clock, accelerator, "
+        "permissions, consent and backup. "
         "Exits 1 when something failed.",
     )
     parser.add_argument("--config", type=Path, help="config file")
@@ -64,7 +65,7 @@ def examine(path: Path | None) -> list[Part]:
         Part("config", "ok", "no problem found"),
         _guarded(box, config),
         *(_guarded(look, config) for look in (camera, faces, expression, accelerator)),
-        *(_guarded(look, config) for look in (broker, disk, clock, permissions)),
+        *(_guarded(look, config) for look in (broker, firewall, disk, clock, permissions)),
         *(_guarded(look, config) for look in (consent, last_backup)),
     ]
 
@@ -153,6 +154,17 @@ def broker(config: Config) -> Part:
         cure = "start the broker (`systemctl start mosquitto`); events wait in the store until then"
         return Part("broker", "degraded", text, cure)
     return Part("broker", "ok", f"{mqtt.host}:{mqtt.port} accepts connections")
+
+
+def firewall(config: Config) -> Part:
+    """Whether the box's own doors are the only ones open; install.sh lays the file."""
+    if not Path("/etc/mien/firewall.nft").exists():
+        return Part("firewall", "ok", "left to you")
+    unit = "mien-firewall.service"
+    if subprocess.run(["systemctl", "is-active", "--quiet", unit], check=False).returncode:
+        cure = f"see `systemctl status {unit}`, then `sudo systemctl restart {unit}`"
+        return Part("firewall", "degraded", "off: every port of the box can be reached", cure)
+    return Part("firewall", "ok", "only the box's own doors are open")
 
 
 def disk(config: Config) -> Part:
