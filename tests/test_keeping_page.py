@@ -158,6 +158,7 @@ def test_hours_as_a_table(box: Box, anna: Browser, me: str) -> None:
         assert sum(int(row[name]) for row in rows) == seconds[place]
     assert {row["hour"] for row in rows} == {str(hour) for hour in range(7, 23)}
     assert all(sum(int(row[e]) for e in EXPRESSIONS) == int(row["read"]) for row in rows)
+    assert min(float(row["valence"] or 0) for row in rows) < 0, "a number, and no tamed text"
 
 
 def zipped(response: TestResponse) -> zipfile.ZipFile:

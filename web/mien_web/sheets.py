@@ -2,10 +2,13 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from flask import Response
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def table(header: Iterable[str] | None, rows: Iterable[Iterable[str]]) -> str:
@@ -20,8 +23,9 @@ def table(header: Iterable[str] | None, rows: Iterable[Iterable[str]]) -> str:
 
 def tame(cell: str) -> str:
     """A spreadsheet takes a text that begins like a formula for one
-    (https://owasp.org/www-community/attacks/CSV_Injection)."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+    (https://owasp.org/www-community/attacks/CSV_Injection); a number is what it looks like."""
+    begins = cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{cell}" if begins and not _NUMBER.fullmatch(cell) else cell
 
 
 def download(body: Any, kind: str, name: str) -> Response:
