@@ -192,6 +192,16 @@ def test_deleted_and_brought_back(box: Box, anna: Browser) -> None:
     assert len(said(box)) == 1
 
 
+def test_what_nobody_brings_back_is_erased_a_day_later(box: Box, anna: Browser) -> None:
+    anna.post("/checkin", {"mood": "4", "note": "secret"})
+    id = box.rows("SELECT id FROM checkins")[0][0]
+    anna.post(f"/checkins/{id}/delete")
+    for hours, left in ((23, 1), (2, 0)):
+        box.clock.advance(hours * 3600)
+        box.app.test_client().get("/static/icon.svg").close()  # as the watchdog asks
+        assert len(box.rows("SELECT id FROM checkins")) == left
+
+
 def test_the_list_is_empty_then_long_then_searched(box: Box, anna: Browser) -> None:
     assert "Nothing said yet" in text(anna.get("/checkins"))
     for n in range(60):
@@ -218,6 +228,7 @@ def test_the_list_is_empty_then_long_then_searched(box: Box, anna: Browser) -> N
         assert "note 7 " in found
         assert "note 8 " not in found
     assert "No check-in says this" in text(anna.get("/checkins?emotion=guilt"))
+    assert anna.get("/checkins?endpoint=x&before=y&emotion=").status_code == 200
 
 
 def test_activities_are_renamed_put_together_and_hidden(box: Box, anna: Browser) -> None:

@@ -4,12 +4,14 @@ A check-in has the id that the form brought along. So one that is sent again, by
 its Wi-Fi meanwhile or by a second tap, is known and changes nothing.
 """
 
+import math
 import uuid
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, abort, flash, jsonify, redirect, render_template, request
+from flask import Blueprint, abort, current_app, flash, jsonify, redirect, render_template, request
 from flask import url_for as to
 from flask_babel import gettext, ngettext
 from msgspec import Struct
@@ -19,6 +21,7 @@ from werkzeug.wrappers import Response as Answer
 
 from mien import checkins, zone
 from mien.checkins import Checkin, CheckinError
+from mien.database import StoreError
 from mien.emotions import EMOTIONS, MOODS, NEGATIVE, POSITIVE
 from mien_web import (
     almanac,
@@ -52,6 +55,8 @@ LATEST_MS = 1 << 53
 TEXT_MAX = checkins.LONGEST_NOTE
 KEPT_MS = 86_400_000
 """A deleted check-in can be brought back for so long."""
+SWEPT_S = 3600.0
+"""What was deleted before is looked for so often: with a diary of years, that takes a while."""
 
 
 class Draft(Struct, frozen=True):
@@ -209,12 +214,7 @@ def show(id: str) -> str:
 @page.post("/checkins/<id>/delete")
 def delete(id: str) -> Answer:
     who, now = person.current().id, round(desk.now().utc * 1000)
-
-    def take_out(db: Any) -> bool:
-        checkins.sweep(db, now - KEPT_MS)
-        return checkins.delete(db, who, id, now)
-
-    if not desk.write(take_out):
+    if not desk.write(lambda db: checkins.delete(db, who, id, now)):
         _missing()
     return redirect(to("checkins.index", deleted=id), 303)
 
@@ -227,6 +227,18 @@ def bring_back(id: str) -> Answer:
     return redirect(to("checkins.show", id=id, how="back"), 303)
 
 
+@page.before_app_request
+def _sweep() -> None:
+    """Erase for good what nobody brought back, whatever page is asked for; the watchdog asks, too."""
+    clock = desk.clock()
+    now, stamp = clock.monotonic(), clock.stamp()
+    if now - current_app.extensions.get("mien.swept", -math.inf) < SWEPT_S or not stamp.clock_ok:
+        return
+    current_app.extensions["mien.swept"] = now
+    with suppress(StoreError):  # who has asked is told by what they asked for
+        desk.write(lambda db: checkins.sweep(db, round(stamp.utc * 1000) - KEPT_MS))
+
+
 # ── all of them ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -236,6 +248,7 @@ def index() -> str:
     emotion = next((name for name in EMOTIONS if name == said.get("emotion")), None)
     activity, before = said.get("activity", ""), said.get("before", "")
     deleted = said.get("deleted", "")
+    searched = {"activity": activity or None, "emotion": emotion}
 
     def ask(db: Any) -> tuple[Any, ...]:
         listed = checkin_list.page(db, who.id, activity, emotion, before)
@@ -251,10 +264,8 @@ def index() -> str:
     return render_template(
         "checkins/index.html",
         days=checkin_list.by_day(ones, box_zone()),
-        older=to("checkins.index", **_without(said, "deleted") | {"before": ones[-1].id})
-        if more
-        else None,
-        newest=to("checkins.index", **_without(said, "deleted", "before")) if before else None,
+        older=to("checkins.index", before=ones[-1].id, **searched) if more else None,
+        newest=to("checkins.index", **searched) if before else None,
         activities=known,
         activity=activity,
         emotion=emotion,
@@ -264,10 +275,6 @@ def index() -> str:
         words=mood_words,
         almanac=almanac,
     )
-
-
-def _without(said: Any, *names: str) -> dict[str, Any]:
-    return {k: v for k, v in said.items() if v and k not in names}
 
 
 # ── activities ───────────────────────────────────────────────────────────────────────────────────
