@@ -122,7 +122,8 @@ def load_bundle(path: Path) -> Bundle:
 
 def _verify(file: Path, expected: str) -> None:
     try:
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
     except OSError as error:
         raise BundleError(f"{file} cannot be read: {error.strerror}") from None
     if digest != expected.lower():

@@ -3,6 +3,7 @@ sure that is; the moments behind each figure; and the client's neutral face to r
 
 import uuid
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 from urllib.parse import urlencode
 
@@ -38,6 +39,8 @@ SESSIONS = 5
 """Sessions whose moments one page lists."""
 ROWS = 40
 """Topics that the map shows before it is asked for all."""
+_ONE_AT_A_TIME = Lock()
+"""A year's counts are 3 MB, and several tablets at once get them no sooner than in turn."""
 _KEPT = ("period", "from", "to", "show", "sort", "baseline", "all")
 
 
@@ -68,8 +71,9 @@ def client(client: str) -> Answer:
         answer = make_response(render_template("map/counting.html", client=found, left=left))
         answer.headers["Refresh"] = "0"
         return answer
-    topics = desk.read(lambda db: cells.of_client(db, found.id, using, period.between))
-    return make_response(_show(found, topics, neutral, using, period=period))
+    with _ONE_AT_A_TIME:
+        topics = desk.read(lambda db: cells.of_client(db, found.id, using, period.between))
+        return make_response(_show(found, topics, neutral, using, period=period))
 
 
 def _show(
