@@ -108,8 +108,8 @@ def test_reports_of_several_people(box: Box, anna: Browser) -> None:
     assert "a file of reports of everyday emotions. It holds 4 check-ins." in shown
     assert "Mon, 9 h joy" in shown
     assert "u1 – 3 reports u2 – 1 report" in shown
-    assert text(anna.post("/log/import/bring", {"person": "id:u9"})).count("Say whose reports")
-    done = bring(box, anna, person="id:u1")
+    assert text(anna.post("/log/import/bring", {"whose": "id:u9"})).count("Say whose reports")
+    done = bring(box, anna, whose="id:u1")
     assert "3 added, 0 were there already, 1 could not be read." in done
     assert "3 check-ins a file of reports of everyday emotions · no dates" in done
     assert box.rows("SELECT DISTINCT day FROM checkins") == [(None,)]
@@ -118,7 +118,7 @@ def test_reports_of_several_people(box: Box, anna: Browser) -> None:
 def test_taken_back_once_it_is_sure(box: Box, anna: Browser) -> None:
     anna.post("/checkin", {"mood": "4", "new": "tea"})
     look_at(box, anna, REPORTS)
-    bring(box, anna, person="all")
+    bring(box, anna, whose="all")
     assert count(box) == 5
     source = box.rows("SELECT source FROM checkins WHERE source != 'page'")[0][0]
     asked = anna.post("/log/import/forget", {"source": source})
@@ -166,6 +166,22 @@ def test_of_an_import_that_is_stopped_nothing_stays(
     assert "Nothing of it was kept" in bring(box, anna, mood0="5")
     assert count(box) == 0
     assert "Imports so far" not in text(anna.get("/log/import"))
+
+
+def test_a_file_is_not_put_aside_while_it_is_brought_in(
+    box: Box, anna: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_at(box, anna, DAYLIO)
+    other_tab, answers = box.browser("anna", "home"), []
+    inside = jobs.Job.child
+
+    def watched(job: jobs.Job, *arguments: str, **options: object) -> Iterator[bytes]:
+        answers.append(other_tab.post("/log/import/drop").status_code)
+        yield from inside(job, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(jobs.Job, "child", watched)
+    assert "3 added" in bring(box, anna, mood0="5")
+    assert answers == [409]
 
 
 def test_others_see_neither_file_nor_imports(box: Box, anna: Browser) -> None:

@@ -264,6 +264,21 @@ def test_others_see_and_change_nothing(box: Box, anna: Browser) -> None:
     assert box.browser("carl", "therapist").get("/checkin").status_code == 403
 
 
+def test_a_form_is_that_of_the_person_it_was_made_for(box: Box, anna: Browser) -> None:
+    """Also where another tab or device has chosen another person meanwhile."""
+    (mine,) = [id for (id,) in box.rows("SELECT id FROM clients")]
+    child = resident(box, "Child")
+    assert f'name="person" value="{mine}"' in anna.get("/checkin").text
+    anna.post("/person", {"person": child})
+    anna.post("/checkin", {"mood": "4", "person": mine})
+    anna.post("/log/settings/mood", {"shared": "1", "person": mine})
+    assert box.rows("SELECT client FROM checkins") == [(mine,)]
+    assert box.rows("SELECT 1 FROM settings WHERE key = ?", f"share_mood:{mine}")
+    strange = anna.post("/checkin", {"mood": "4", "person": resident(box, "Ben", "ben")})
+    assert strange.status_code == 404
+    assert "not among yours" in text(strange)
+
+
 def test_reports_without_a_date_are_counted_not_listed(box: Box, anna: Browser) -> None:
     box.write(
         "INSERT INTO checkins (id, client, weekday, hour, emotions, source, made_utc) "

@@ -58,10 +58,11 @@ def room(endpoint: str | None, _: Any) -> None:
             request.max_content_length = MOST_BYTES + 4096
 
 
-def too_much(_: HTTPException) -> tuple[str, int]:
-    return _page(
-        gettext("This file is larger than %(mb)s MB. Send it in parts.", mb=MOST_BYTES >> 20)
-    ), 413
+def too_much(error: HTTPException) -> tuple[str, int]:
+    error.description = gettext(
+        "This file is larger than %(mb)s MB. Send it in parts.", mb=MOST_BYTES >> 20
+    )
+    return render_template("problem.html", error=error), 413
 
 
 # ── the page ─────────────────────────────────────────────────────────────────────────────────────
@@ -174,7 +175,7 @@ def bring() -> Any:
             return _page(problem), 400
         moods[word] = int(step) or None
     if told.kind == "csv" and told.persons > 1:
-        of = request.form.get("person", "")
+        of = request.form.get("whose", "")
         if of == "all":
             of = None
         elif of.removeprefix("id:") not in [id for id, _ in told.people]:
@@ -265,7 +266,9 @@ def _take_out(client: str, source: str, told: Any) -> None:
 
 def drop() -> Answer:
     """Put the uploaded file aside, unread."""
-    drop_held(person.current().id)
+    who = person.current()
+    _no_job(who.id)  # it would read a file that is closed under it
+    drop_held(who.id)
     return redirect(to("checkins.import_file"), 303)
 
 

@@ -96,7 +96,6 @@ def preview() -> str:
         tab="keeping",
         span=span,
         parts=chosen,
-        names=month_report.names(),
         document=month_report.document(book(), span, chosen),
     )
 

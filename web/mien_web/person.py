@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 from flask import Blueprint, abort, g, redirect, request, url_for
+from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
 from mien import clients, settings
@@ -15,15 +16,19 @@ door.needs(page, "home")
 
 
 def current() -> Client:
-    """The person whose log is open; where there is none, the request ends at the list of people."""
+    """The person of the form that was sent, who may be another one than the log is open of by now;
+    else the person whose log is open. Where there is none, the request ends at the list of
+    people."""
     if "person" not in g:
-        found = everybody()
+        found, meant = everybody(), request.form.get("person")
         chosen = desk.read(lambda db: settings.get(db, _key(), str))
         if not found and desk.read(settings.setting) == "demo":
             found = [desk.write(_of_demo)]
         if not found:
             abort(redirect(url_for("clients.index"), 303))
-        g.person = next((one for one in found if one.id == chosen), found[0])
+        if meant and meant not in [one.id for one in found]:
+            abort(404, gettext("This person is not among yours any more. Load the page again."))
+        g.person = next((one for one in found if one.id == (meant or chosen)), found[0])
     person: Client = g.person
     return person
 
@@ -38,9 +43,7 @@ def everybody() -> list[Client]:
 @page.post("/person")
 def choose() -> Answer:
     """Another one's log from now on, in every browser of this user."""
-    wanted = request.form.get("person", "")
-    if wanted not in [one.id for one in everybody()]:
-        abort(404)
+    wanted = current().id
     desk.write(lambda db: settings.put(db, _key(), wanted))
     to = "checkins.new" if request.form.get("to") == "checkin" else "log.today"
     return redirect(url_for(to), 303)

@@ -7,7 +7,7 @@ the same to Home Assistant (see docs/decisions/reminders.md).
 from datetime import timedelta
 from typing import Any
 
-from flask import Blueprint, Response, abort, flash, g, jsonify, redirect, render_template, request
+from flask import Blueprint, Response, flash, g, jsonify, redirect, render_template, request
 from flask import url_for as to
 from flask_babel import gettext
 from msgspec import Struct
@@ -139,9 +139,7 @@ def _answered(db: Any, client: str, now_ms: int) -> bool:
 @page.post("/reminders/snooze")
 def snooze() -> Answer:
     """Ask again later."""
-    who = request.form.get("person", "")
-    if who not in [one.id for one in person.everybody()]:
-        abort(404)
+    who = person.current().id
     desk.write(lambda db: reminders.snooze(db, who, desk.now()))
     return redirect(to("reminders.show"), 303)
 
