@@ -93,6 +93,17 @@ def test_the_report_is_read_before_it_is_made(box: Box, anna: Browser, me: str) 
     assert audited(box) == [], "reading it is no export"
 
 
+def test_a_mean_says_how_many_moods_it_is_of(box: Box, anna: Browser) -> None:
+    me = resident(box, "me", "home")
+    noon = datetime(2026, 11, 20, 12, tzinfo=BERLIN)
+    for mood in (2, None, 4):
+        box.db.write(lambda db, mood=mood: home_log.said(db, me, noon, mood, "joy", note="Oh."))  # type: ignore[misc]
+    box.db.write(lambda db: settings.put(db, "zone", "Asia/Tokyo"))
+    said = pages.text(anna.get("/log/keeping/report", query_string=ALL))
+    assert "Fri 20 Nov 3.0 · 2 check-ins" in said
+    assert "20 Nov 2026, 12:00" in said, "as it was lived"
+
+
 def test_only_what_was_ticked_goes_in(anna: Browser, me: str) -> None:
     said = pages.text(anna.get("/log/keeping/report?month=2026-11&part=mood"))
     assert "Second line" not in said

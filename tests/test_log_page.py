@@ -200,6 +200,17 @@ def test_a_check_in_without_a_mood_or_for_another_day(
     assert "still to come" in anna.get("/log/day/2026-12-01").text
 
 
+def test_a_check_in_keeps_the_time_at_which_it_was_lived(
+    box: pages.Box, anna: pages.Browser, me: str
+) -> None:
+    says(box, me, NOON.replace(minute=20), 2)
+    box.db.write(lambda db: settings.put(db, "zone", "Asia/Tokyo"))
+    assert "bad 12:20" in pages.text(anna.get("/log/day/2026-11-20"))
+    assert (
+        ",2026-11-20,12:20,5,2026-11-20T11:20:00Z," in anna.post("/log/keeping/checkins.csv").text
+    )
+
+
 # ── what is unknown ──────────────────────────────────────────────────────────────────────────────
 
 

@@ -15,7 +15,7 @@ from mien.checkins import Checkin
 from mien.events import EXPRESSIONS
 from mien.homefile import Chosen, Doing, Everything
 from mien.quarters import QUARTER_MS
-from mien_web import desk, languages, sheets
+from mien_web import checkin_list, desk, languages, sheets
 from mien_web.log import Book
 
 PAGE = 500
@@ -156,13 +156,12 @@ def _checkins(book: Book) -> Iterator[list[Checkin]]:
 
 
 def _row(book: Book, one: Checkin) -> list[str]:
-    local = None if one.utc is None else zone.local(one.utc, book.zone)
+    at = checkin_list.moment(one, book.zone)
     hour = "" if one.hour is None else f"{one.hour:02}:00"
     return [
         one.id,
         "" if one.day is None else date.fromordinal(one.day).isoformat(),
-        # The hour as it was lived; the minute is the same in nearly every zone.
-        hour if local is None else f"{one.hour or 0:02}:{local.minute:02}",
+        f"{at:%H:%M}" if at else hour,
         str(one.weekday),
         "" if one.utc is None else _iso(one.utc),
         "" if one.mood is None else str(one.mood),

@@ -13,7 +13,18 @@ from mien import checkins, emotions, moodlog, zone
 from mien.checkins import Checkin, Daily
 from mien.clients import Client
 from mien.moodlog import Seen, Undated
-from mien_web import almanac, desk, door, languages, log_state, mood_words, person, pixels, seen
+from mien_web import (
+    almanac,
+    checkin_list,
+    desk,
+    door,
+    languages,
+    log_state,
+    mood_words,
+    person,
+    pixels,
+    seen,
+)
 from mien_web.almanac import ENDPOINTS, Kind, Span
 
 page = Blueprint("log", __name__)
@@ -147,7 +158,7 @@ def _day(span: Span) -> str:
         "day",
         span,
         {span.first: whole} if whole.seconds else {},
-        said=said,
+        said=[(one, checkin_list.moment(one, opened.zone)) for one in said],
         columns=seen.columns(hours, opened.now_ms),
         hours=hours,
         back=_clocks(hours),

@@ -2,7 +2,7 @@
 before is what is printed."""
 
 from collections import Counter
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,17 @@ from mien.dayfigures import Figure
 from mien.emotions import POSITIVE
 from mien.events import EXPRESSIONS
 from mien.moodlog import Seen
-from mien_web import almanac, desk, labels, languages, mood_words, pattern_words, pdf, seen
+from mien_web import (
+    almanac,
+    checkin_list,
+    desk,
+    labels,
+    languages,
+    mood_words,
+    pattern_words,
+    pdf,
+    seen,
+)
 from mien_web.almanac import Span
 from mien_web.log import Book
 
@@ -62,13 +72,13 @@ def found(book: Book, span: Span) -> Month:
 
 def document(book: Book, span: Span, parts: frozenset[str]) -> pdf.Document:
     month = found(book, span)
-    days = [day for day in _days(span) if day <= book.today]
+    days = [day for day in span.days if day <= book.today]
     make = {
         "mood": partial(_mood, month, days),
         "emotions": partial(_emotions, month),
         "activities": partial(_activities, month),
         "seen": partial(_seen, month, days),
-        "notes": partial(_notes, month),
+        "notes": partial(_notes, month, book),
     }
     sections = [make[part]() for part in PARTS if part in parts]
     count = len(month.said)
@@ -94,14 +104,11 @@ def document(book: Book, span: Span, parts: frozenset[str]) -> pdf.Document:
     )
 
 
-def _days(span: Span) -> list[date]:
-    return [span.first + timedelta(n) for n in range((span.last - span.first).days + 1)]
-
-
 def _mood(month: Month, days: list[date]) -> pdf.Section:
     whole = moodpatterns.overall(month.reports)
     lines = [gettext("The bars go from 1, awful, to 5, great.")]
     lines.append(f"{gettext('The whole month')}: {_figure(whole.mood, 'mood')}")
+    moods = Counter(one.day for one in month.said if one.mood is not None)
     bars = []
     for day in days:
         said = month.daily.get(day)
@@ -109,7 +116,7 @@ def _mood(month: Month, days: list[date]) -> pdf.Section:
             bars.append(pdf.Bar(_day(day), None, gettext("no mood said")))
             continue
         value = str(format_decimal(said.mood, "0.0"))
-        text = f"{value} · {pattern_words.count(said.count)}"
+        text = f"{value} · {pattern_words.count(moods[day.toordinal()])}"
         bars.append(pdf.Bar(_day(day), (said.mood - 1) / 4, text))
     return pdf.Section(gettext("Mood by day"), _texts(lines), None, bars)
 
@@ -143,8 +150,7 @@ def _emotions(month: Month) -> pdf.Section:
 def _activities(month: Month) -> pdf.Section:
     title, rows = gettext("Activities"), []
     for one in moodpatterns.by_activity(month.reports):
-        drawn = pattern_words.row("", one.difference, "steps")
-        apart = drawn.value + (f" ({drawn.interval})" if drawn.interval else "")
+        apart = _figure(one.difference, "steps")
         rows.append([month.names.get(one.id, "?"), str(one.n), apart])
     if not rows:
         return pdf.Section(title, [gettext("No activities were said this month.")])
@@ -200,18 +206,18 @@ def _seen(month: Month, days: list[date]) -> pdf.Section:
     return pdf.Section(title, _texts(lines), table, bars)
 
 
-def _notes(month: Month) -> pdf.Section:
-    told = [one for one in month.said if one.note]
+def _notes(month: Month, book: Book) -> pdf.Section:
+    told = [(one, checkin_list.moment(one, book.zone)) for one in month.said if one.note]
     title = gettext("Notes")
     if not told:
         return pdf.Section(title, [gettext("No notes were written this month.")])
     rows = [
         [
-            languages.moment(one.utc) if one.utc is not None else "–",
+            f"{almanac.medium(at.date())}, {at:%H:%M}" if at else "–",
             mood_words.mood(one.mood),
             one.note,
         ]
-        for one in told
+        for one, at in told
     ]
     head = [gettext("When"), gettext("Mood"), gettext("Note")]
     return pdf.Section(title, [], pdf.Table(_texts(head), rows, [25, 12, 63]))
