@@ -71,9 +71,10 @@ def test_what_is_no_table(content: bytes, sentence: str) -> None:
         table(content)
 
 
-def test_a_quotation_that_is_never_closed() -> None:
+@pytest.mark.parametrize("rest", [b"x", b"x,y\n" * 3, b"x,y\n" * 50_000, b'""'])
+def test_a_quotation_that_is_never_closed(rest: bytes) -> None:
     with pytest.raises(CsvError, match=r"a\.csv, line 3: a quotation mark is opened here"):
-        everything(b'a,b\n1,2\n3,"' + b"x,y\n" * 50_000)
+        everything(b'a,b\n1,2\n3,"' + rest)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -151,6 +151,7 @@ def test_they_are_kept_in_order(box: HomeLog) -> None:
         ([Hours(DAILY, "25:00", "07:00")], "“25:00” is no time of day"),
         ([Hours(DAILY, "22:00", "7")], "“7” is no time of day; write it as 22:30."),
         ([Hours(DAILY, "22:00", "07:00\n")], "is no time of day"),
+        ([Hours(DAILY, "0٣:30", "07:00")], "is no time of day"),  # digits, but not a clock's
         ([Hours([], "22:00", "07:00")], "Choose the days on which 22:00 to 07:00 is quiet."),
         ([Hours([0], "22:00", "07:00")], "0 is no weekday"),
         ([NIGHT] * 15, "15 quiet hours are more than 14"),

@@ -128,6 +128,9 @@ def test_a_clock_that_was_put_back(room: Room) -> None:
     # A little: not again. A lot: what was asked in the wrong time counts for nothing.
     assert room.due("2027-02-03T20:00:01", "2027-02-03T20:00:03") == []
     assert room.due("2027-02-03T20:00:01", "2029-01-01T00:00:00") == ["ida"]
+    wrong = stamp(ms("2029-01-01T00:00:00"))
+    room.people.database.write(lambda db: reminders.snooze(db, "ida", wrong))
+    assert room.due("2027-02-03T20:00:01", "2027-02-03T19:59:59") == ["ida"], "for two years?"
 
 
 @pytest.mark.parametrize(
@@ -170,7 +173,8 @@ def test_each_moment_is_given_once_however_often_one_asks(
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
-        ({"times": ["25:00"]}, "is no time of day; write it as 07:30"),
+        ({"times": ["25:00"]}, "“25:00” is no time of day; write it as 22:30"),
+        ({"times": ["0٣:00"]}, "is no time of day"),
         ({"times": ["7:30"]}, "is no time of day"),
         ({"times": [f"{hour:02}:00" for hour in range(7)]}, "7 times are too many; choose 6"),
         ({"times": []}, "at least one time and one day"),

@@ -16,6 +16,7 @@ from mien.events import MienError
 
 _SAMPLE = 1 << 16
 _SEPARATORS = ",;\t|"
+_END = "\0"
 
 
 class CsvError(MienError, ValueError):
@@ -42,7 +43,7 @@ class Table:
         text.seek(0)
         for _ in range(self._skipped):
             text.readline()
-        self._reader = csv.reader(text, delimiter=self.separator, skipinitialspace=True)
+        self._reader = csv.reader(self._lines(), delimiter=self.separator, skipinitialspace=True)
         self._rows = self._read()
         _, self.header = next(self._rows, (0, []))
 
@@ -79,13 +80,23 @@ class Table:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _lines(self) -> Iterator[str]:
+        """Those of the file, and one more: it is a row of its own, unless a quotation swallowed
+        it, which the reader would not say."""
+        self._ended = False
+        yield from self._text
+        self._ended = True
+        yield _END
+
     def _read(self) -> Iterator[tuple[int, list[str]]]:
         line = 1 + self._skipped
         while True:
             try:
                 row = next(self._reader)
-            except StopIteration:
-                return
+                if self._ended and row == [_END]:
+                    return
+                if self._ended:
+                    raise csv.Error
             except csv.Error:
                 raise CsvError(
                     f"{self.name}, line {line}: a quotation mark is opened here and not closed "

@@ -1,6 +1,5 @@
 """Quiet hours: when the home log rests and the camera is off, by the clock on the wall."""
 
-import re
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -14,7 +13,6 @@ from mien.events import MienError
 KEY = "quiet"
 """Of the settings: a list of `Hours`."""
 MOST = 14
-_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
 class Hours(Struct, frozen=True):
@@ -41,7 +39,7 @@ def put(db: Any, hours: Sequence[Hours]) -> None:
         raise MienError(f"{len(hours)} quiet hours are more than {MOST}; put some together.")
     for one in hours:
         for text in (one.start, one.end):
-            if not _TIME.fullmatch(text):
+            if not zone.TIME.fullmatch(text):
                 raise MienError(f"“{text}” is no time of day; write it as 22:30.")
         if not one.days:
             raise MienError(f"Choose the days on which {one.start} to {one.end} is quiet.")
@@ -70,15 +68,11 @@ def _around(hours: Sequence[Hours], utc_ms: int, at: ZoneInfo) -> list[tuple[int
     made = []
     for day in (today - timedelta(1), today):
         for one in hours:
-            if day.isoweekday() in one.days and _right(one):
+            if day.isoweekday() in one.days:
                 last = day + timedelta(one.end <= one.start)
                 # A time that the clock shows twice or never: rather too much quiet than too little.
                 made.append((min(_moments(day, one.start, at)), max(_moments(last, one.end, at))))
     return made
-
-
-def _right(one: Hours) -> bool:
-    return bool(_TIME.fullmatch(one.start) and _TIME.fullmatch(one.end))
 
 
 def _moments(day: date, text: str, at: ZoneInfo) -> list[int]:

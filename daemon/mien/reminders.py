@@ -1,6 +1,5 @@
 """When a person wants to be asked how they are. Chosen by them; off until then; never late."""
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -12,11 +11,12 @@ from msgspec.structs import replace
 from mien import settings
 from mien.clock import Stamp
 from mien.events import MienError
-from mien.zone import local
+from mien.zone import TIME, local
 
 LATE_MS = 600_000
 """A reminder that could not be given for so long is not given any more."""
 MOST_TIMES = 6
+_LONGEST_SNOOZE_MIN = 240
 _KEY = "reminders:"
 
 
@@ -51,8 +51,8 @@ def put(db: Any, client: str, plan: Plan) -> None:
         ReminderError: a time, a day or a number is none.
     """
     for text in plan.times:
-        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
-            raise ReminderError(f"{text!r} is no time of day; write it as 07:30 or 20:00.")
+        if not TIME.fullmatch(text):
+            raise ReminderError(f"“{text}” is no time of day; write it as 22:30.")
     times = sorted(set(plan.times))
     if len(times) > MOST_TIMES:
         raise ReminderError(f"{len(times)} times are too many; choose {MOST_TIMES} at most.")
@@ -63,7 +63,7 @@ def put(db: Any, client: str, plan: Plan) -> None:
         raise ReminderError("Choose at least one time and one day, or switch reminders off.")
     if not 0 <= plan.unless_h <= 24:
         raise ReminderError("The hours since the last check-in must be from 0 to 24.")
-    if not 5 <= plan.snooze_min <= 240:
+    if not 5 <= plan.snooze_min <= _LONGEST_SNOOZE_MIN:
         raise ReminderError("A reminder can be put off by 5 to 240 minutes.")
     settings.put(db, _KEY + client, replace(plan, times=times, days=days))
 
@@ -73,6 +73,13 @@ def snooze(db: Any, client: str, now: Stamp) -> None:
     chosen = plan(db, client)
     until = round(now.utc * 1000) + chosen.snooze_min * 60_000
     settings.put(db, _KEY + client, replace(chosen, snoozed_until_ms=until))
+
+
+def put_off(plan: Plan, now_ms: int) -> int:
+    """Until when nobody is asked because they said "later"; 0 when that is over, or so far ahead
+    that it was said while the clock was wrong."""
+    until = plan.snoozed_until_ms
+    return until if now_ms < until <= now_ms + _LONGEST_SNOOZE_MIN * 60_000 else 0
 
 
 def due(db: Any, now: Stamp, zone: ZoneInfo, last_ms: int) -> list[str]:
@@ -105,7 +112,7 @@ def moments(plan: Plan, first: date, last: date, zone: ZoneInfo) -> Iterator[int
 
 
 def _asked(db: Any, client: str, plan: Plan, zone: ZoneInfo, since: int, now: int) -> bool:
-    if not plan.on or plan.snoozed_until_ms > now:
+    if not plan.on or put_off(plan, now):
         return False
     today = local(now, zone).date()
     snoozed = since < plan.snoozed_until_ms

@@ -2,6 +2,7 @@
 hours."""
 
 import os
+import re
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from mien import settings
 
 KEY = "zone"
 """Of the settings: an IANA name, where somebody chose one on the page."""
+TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+"""A time of day as settings keep it: HH:MM."""
 
 
 def of_box(db: Any) -> ZoneInfo:
@@ -69,7 +72,6 @@ def spans(since_ms: int, until_ms: int, zone: ZoneInfo) -> list[tuple[int, int, 
                 break
             low, high = (middle, high) if _offset(middle, zone) == offset else (low, middle)
         end = high if _offset(high, zone) != offset else until_ms
-        end = min(end, until_ms)
         parts.append((start, end, offset))
         start = end
     return parts

@@ -311,7 +311,6 @@ SENTENCES = (
     N_("%(path)s holds no row that could be taken. The first problem: %(problem)s."),
     N_("%(path)s holds no row that could be taken."),
     # reminders
-    N_("%(text)s is no time of day; write it as 07:30 or 20:00."),
     N_("%(count)s times are too many; choose %(most)s at most."),
     N_("Days go from 1, Monday, to 7, Sunday."),
     N_("Choose at least one time and one day, or switch reminders off."),

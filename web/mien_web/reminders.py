@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response as Answer
 from mien import reminders, settings, zone
 from mien.clients import Client
 from mien.reminders import LATE_MS, MOST_TIMES, Plan
-from mien_web import almanac, desk, door, parts, person
+from mien_web import almanac, desk, door, languages, parts, person
 
 page = Blueprint("reminders", __name__)
 door.needs(page, "home")
@@ -69,7 +69,7 @@ def save() -> Any:
 
 def _form(plan: Plan, problem: str) -> str:
     now = round(desk.now().utc * 1000)
-    box = desk.read(zone.of_box)
+    box = languages.zone()
     monday = almanac.around("week", zone.local(now, box).date()).first
     upcoming = _next(plan, now) if plan.on and not problem else None
     return render_template(
@@ -88,10 +88,11 @@ def _form(plan: Plan, problem: str) -> str:
 
 def _next(plan: Plan, now_ms: int) -> str | None:
     """When the next reminder comes, in words, unless there is a check-in before."""
-    box = desk.read(zone.of_box)
+    box = languages.zone()
     today = zone.local(now_ms, box).date()
-    coming = [*reminders.moments(plan, today, today + timedelta(7), box), plan.snoozed_until_ms]
-    left = [at for at in coming if at > max(now_ms, plan.snoozed_until_ms - 1)]
+    later = reminders.put_off(plan, now_ms)
+    coming = [*reminders.moments(plan, today, today + timedelta(7), box), later]
+    left = [at for at in coming if at > max(now_ms, later - 1)]
     if not left:
         return None
     at = zone.local(min(left), box)
@@ -117,7 +118,7 @@ def _as_json(asked: Asked) -> dict[str, Any]:
 def _asked(db: Any, ours: list[Client]) -> list[Asked]:
     now = desk.now()
     now_ms = round(now.utc * 1000)
-    wanted = set(reminders.due(db, now, zone.of_box(db), now_ms - LATE_MS))
+    wanted = set(reminders.due(db, now, languages.zone(), now_ms - LATE_MS))
     found = []
     for one in ours:
         if one.id in wanted and not _answered(db, one.id, now_ms):
