@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from mien import checkin_intake
+from mien import checkin_intake, daylio
 from mien.checkin_intake import Preview, Sample
 from mien.csvfile import CsvError, Table
 from mien.emotions import EMOTIONS
@@ -70,4 +70,4 @@ def test_reports_of_many_people() -> None:
     assert len(told.people) == checkin_intake.MOST_PEOPLE
     assert told.people[0] == ("u0", 3)
     assert told.samples[0] == Sample(weekday=1, hour=0, emotions=("joy",))
-    assert len(told.samples) == checkin_intake.SAMPLES
+    assert len(told.samples) == daylio.SAMPLES

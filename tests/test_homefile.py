@@ -3,14 +3,16 @@
 import io
 import json
 import zipfile
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien import homefile
+from mien import checkins, homefile, quarters
 from mien.emotions import EMOTIONS
 from mien.events import EXPRESSIONS
 from mien.homefile import Chosen, Doing, Everything, HomeFileError, Said
@@ -74,7 +76,7 @@ def test_what_is_written_is_read(said: list[Said], rows: int) -> None:
     log = [[ROW[0] + n, *ROW[1:]] for n in range(rows)]
     found = homefile.read(zipped(body(said, log)))
     assert found.checkins == said
-    assert [homefile.row(quarter) for quarter in homefile.seen(found)] == log
+    assert [quarters.row(quarter) for quarter in homefile.seen(found)] == log
     assert (found.person, found.zone, found.activities) == ("me", "Europe/Berlin", [Doing("walk")])
 
 
@@ -110,7 +112,9 @@ def with_row(at: int, value: int) -> io.BytesIO:
         (io.BytesIO(b"id,mood\n1,2\n"), "no zip file"),
         (io.BytesIO(), "empty"),
         (zipped(b"{}"), "not a home log of a Mien box"),
-        (zipped(b"[1]"), "no JSON"),
+        (zipped(b"[1]"), "Expected `object`, got `array`"),
+        (zipped(b"{"), "no JSON"),
+        (zipped(b'{"x":' + b"[" * 9000 + b"]" * 9000 + b"}"), "no JSON"),
         (zipped(b"{}", "other.json"), "has no everything.json"),
         (zipped(b"{}", **{"../etc/passwd": b"x"}), "belonged elsewhere"),
         (zipped(b"{}", **{"C:\\x": b"x"}), "belonged elsewhere"),
@@ -127,9 +131,7 @@ def with_row(at: int, value: int) -> io.BytesIO:
         (with_said(utc=0), "its day and its time are not the same"),
         (with_said(utc=None), "only one of its day and its time"),
         (with_said(note="a\0b"), "letters that are none"),
-        (with_said(note="a" * 5000), "$.checkins[0].note"),
         (with_said(activities=["x" * 50]), "Check-in 1: An activity may have 40"),
-        (with_said(activities=["a"] * 99), "$.checkins[0].activities"),
         (changed(activities=[{"text": "\n"}]), "An activity needs a name"),
         (with_row(1, 90_000), "90000 seconds of a quarter"),
         (with_row(3, -1), "-1 seconds of 900 are facing"),
@@ -159,11 +161,21 @@ def test_a_size_that_lies_does_no_harm() -> None:
     assert refused(io.BytesIO(bytes(data)))
 
 
+def test_a_diary_that_was_brought_along_comes_back_whole() -> None:
+    moment = datetime(2026, 11, 18, 9, tzinfo=ZoneInfo("Europe/Berlin"))
+    long = checkins.made(
+        "c", moment, mood=None, emotions=None, activities=[f"{n}" for n in range(40)],
+        note="a" * 9000, source="daylio:1", made_utc=SAID.made_utc, whole=True,
+    )  # fmt: skip
+    (said,) = homefile.read(zipped(body([homefile.said(long)], []))).checkins
+    assert homefile.checkin(said, "c") == long
+
+
 def test_columns_may_stand_in_another_order() -> None:
     order = list(reversed(homefile.COLUMNS))
     (quarter,) = homefile.seen(
         homefile.read(changed(quarters={"columns": order, "rows": [ROW[::-1]]}))
     )
-    assert homefile.row(quarter) == ROW
+    assert quarters.row(quarter) == ROW
     assert quarter.expressions["happiness"] == 200
     assert set(quarter.expressions) == set(EXPRESSIONS)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from functools import lru_cache, partial
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -20,12 +20,18 @@ from msgspec import Struct
 
 from mien import activities, checkins, emotions
 from mien.checkins import Checkin, CheckinError
-from mien.daylio import MOODS, Diary
+from mien.daylio import MOODS, Diary, Entry
 from mien.moodcsv import Reports
 
 A_TIME = 5000
 """Check-ins that are written in one transaction: others may wait for it, and do for 5 s."""
 _SORTED = 20 * A_TIME
+
+LISTED = (
+    "SELECT source, count(*), min(made_utc), min(day), max(day) FROM checkins "
+    "WHERE client = ? AND NOT deleted GROUP BY source ORDER BY 3 DESC, 1"
+)
+"""Of a client's check-ins by their source; of a million the index alone is read."""
 
 Kind = Literal["daylio", "csv"]
 Write = Callable[[Callable[[Any], Any]], Any]
@@ -80,7 +86,7 @@ def from_daylio(
     name = source("daylio")
     alike: Counter[bytes] = Counter()
 
-    def checkin_of(entry: Any) -> Checkin | None:
+    def checkin_of(entry: Entry) -> Checkin | None:
         word = entry.mood.casefold()
         if word and word not in moods and word not in MOODS:
             raise CheckinError(f"What does the mood “{entry.mood}” mean? Choose one of five steps.")
@@ -105,11 +111,6 @@ def from_daylio(
     found = (one for entry in diary if (one := checkin_of(entry)))
     added, known = _bring_in(write, client, name, found, progress)
     return Imported(name, added, known, diary.faulty, diary.problems)
-
-
-def people(reports: Reports) -> Counter[str]:
-    """Whose reports a file holds, by its own ids, and how many of each."""
-    return Counter(row.id for row in reports)
 
 
 def from_reports(
@@ -153,42 +154,29 @@ def from_reports(
 
 def imports(db: Any, client: str) -> list[Import]:
     """The imports of a client of which something is there, the newest first."""
-    rows = db.execute(
-        "SELECT source, count(*), min(made_utc), min(day), max(day) FROM checkins "
-        "WHERE client = ? AND NOT deleted AND (source LIKE 'daylio:%' OR source LIKE 'csv:%') "
-        "GROUP BY source ORDER BY 3 DESC, 1",
-        (client,),
-    )
     return [
-        Import(name, name.partition(":")[0], count, made, _date(first), _date(last))
-        for name, count, made, first, last in rows
+        Import(name, kind, count, made, _date(first), _date(last))
+        for name, count, made, first, last in db.execute(LISTED, (client,))
+        if (kind := name.partition(":")[0]) in get_args(Kind)
     ]
 
 
-def forget_import(db: Any, client: str, source: str, most: int = -1, after: str = "") -> str | None:
-    """Erase the check-ins of an import, and activities that nothing else names; at most so many,
-    for long ones: then the id after which to go on is returned."""
-    # `+`: in the order of the ids, not of the days.
-    ids = [
-        id
-        for (id,) in db.execute(
-            "SELECT id FROM checkins WHERE +client = ? AND source = ? AND id > ? "
-            "ORDER BY id LIMIT ?",
-            (client, source, after, most),
-        )
-    ]
-    one_each = [(id,) for id in ids]
+def forget_import(db: Any, client: str, source: str, most: int = A_TIME) -> bool:
+    """Erase the check-ins of an import, and activities that nothing else names; at most so many at
+    a time: whether there may be more."""
+    query = "SELECT id FROM checkins WHERE client = ? AND source = ? LIMIT ?"
+    ids = db.execute(query, (client, source, most)).fetchall()
     named: set[str] = set()
-    for one in one_each:
+    for id in ids:
         query = "SELECT activity FROM checkin_activities WHERE checkin = ?"
-        named.update(id for (id,) in db.execute(query, one))
-    db.executemany("DELETE FROM checkins WHERE id = ?", one_each)
+        named.update(activity for (activity,) in db.execute(query, id))
+    db.executemany("DELETE FROM checkins WHERE id = ?", ids)
     db.executemany(
         "DELETE FROM activities WHERE id = ? "
         "AND NOT EXISTS (SELECT 1 FROM checkin_activities WHERE activity = activities.id)",
         [(id,) for id in named],
     )
-    return ids[-1] if len(ids) == most else None
+    return len(ids) == most
 
 
 def _bring_in(
@@ -205,20 +193,15 @@ def _bring_in(
                 done += len(part)
                 progress(done)
     except BaseException:
-        after: str | None = ""
-        while after is not None:
-            after = write(
-                partial(forget_import, client=client, source=name, most=A_TIME, after=after)
-            )
+        while write(partial(forget_import, client=client, source=name)):
+            pass
         raise
     return added, done - added
 
 
 def _add(db: Any, client: str, found: list[Checkin]) -> int:
     """Add those that are not there; how many."""
-    marks = ", ".join("?" * len(found))
-    ids = [one.id for one in found]
-    there = {id for (id,) in db.execute(f"SELECT id FROM checkins WHERE id IN ({marks})", ids)}
+    there = checkins.known(db, [one.id for one in found])
     new = [one for one in found if one.id not in there]
     db.executemany(
         "INSERT INTO checkins (id, client, utc, day, hour, weekday, mood, emotions, note, source, "
@@ -232,7 +215,7 @@ def _add(db: Any, client: str, found: list[Checkin]) -> int:
             for one in new
         ],
     )  # fmt: skip
-    texts = list({text for one in new for text in one.activities})
+    texts = list(dict.fromkeys(text for one in new for text in one.activities))
     if texts:
         used = max(one.utc or one.made_utc for one in new)
         id_of = dict(zip(texts, activities.ids(db, client, texts, used), strict=True))

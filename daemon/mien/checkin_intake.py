@@ -11,7 +11,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -27,7 +26,6 @@ from mien.events import MienError
 from mien.moodcsv import Reports
 
 OFTEN_S = 0.3
-SAMPLES = 5
 MOST_PEOPLE = 500
 """Ids of a file that are told, those with the most reports first."""
 MOST_WORDS = 100
@@ -113,8 +111,7 @@ def preview(table: Table) -> Preview:
 
 
 def _of_diary(diary: Diary) -> Preview:
-    samples: list[Sample] = []
-    told = daylio.survey(_Watched(diary, samples))
+    told = daylio.survey(diary)
     if len(told.unknown) > MOST_WORDS:
         raise CsvError(
             f"{diary.table.name}: its column “mood” holds {len(told.unknown)} different words. "
@@ -130,25 +127,16 @@ def _of_diary(diary: Diary) -> Preview:
         first=told.first.isoformat() if told.first else "",
         last=told.last.isoformat() if told.last else "",
         unknown=told.unknown,
-        samples=samples,
+        samples=[
+            Sample(
+                f"{entry.moment:%Y-%m-%dT%H:%M}",
+                mood=entry.mood,
+                activities=entry.activities,
+                note=entry.note[:200],
+            )
+            for entry in told.samples
+        ],
     )
-
-
-class _Watched(Diary):
-    """A diary of which the first entries are kept."""
-
-    def __init__(self, diary: Diary, samples: list[Sample]) -> None:
-        super().__init__(diary.table)
-        self._samples = samples
-
-    def __iter__(self) -> Any:
-        for entry in super().__iter__():
-            if len(self._samples) < SAMPLES:
-                when, note = f"{entry.moment:%Y-%m-%dT%H:%M}", entry.note[:200]
-                self._samples.append(
-                    Sample(when, mood=entry.mood, activities=entry.activities, note=note)
-                )
-            yield entry
 
 
 def _of_reports(reports: Reports) -> Preview:
@@ -158,7 +146,7 @@ def _of_reports(reports: Reports) -> Preview:
     for row in reports:
         rows += 1
         people[row.id] = people.get(row.id, 0) + 1
-        if len(samples) < SAMPLES:
+        if rows <= daylio.SAMPLES:
             said = of_mask(row.emotions)
             samples.append(Sample(weekday=row.day, hour=row.hour, emotions=said))
     if not rows:

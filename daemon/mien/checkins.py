@@ -6,7 +6,7 @@ later. Reports of others (see `checkin_import`) know only hour and weekday.
 
 import unicodedata
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, get_args
 
@@ -22,8 +22,8 @@ from mien.emotions import MOODS, NEGATIVE_MASK, POSITIVE_MASK, Emotion
 
 __all__ = [
     "Activity", "Checkin", "CheckinError", "Daily", "Report", "activities", "bring_back", "daily",
-    "delete", "find", "hide_activity", "made", "newest", "of_days", "rename_activity", "reports",
-    "save", "sweep",
+    "delete", "find", "hide_activity", "known", "made", "newest", "of_days", "rename_activity",
+    "reports", "save", "sweep",
 ]  # fmt: skip
 
 LONGEST_NOTE = 4000
@@ -230,6 +230,17 @@ def find(db: Any, client: str, id: str) -> Checkin | None:
     return found[0] if found else None
 
 
+def known(db: Any, ids: Sequence[str]) -> set[str]:
+    """Which of these are there already, whosever they are, deleted ones too."""
+    found: set[str] = set()
+    for start in range(0, len(ids), 500):
+        some = ids[start : start + 500]
+        marks = ", ".join("?" * len(some))
+        rows = db.execute(f"SELECT id FROM checkins WHERE id IN ({marks})", some)
+        found.update(id for (id,) in rows)
+    return found
+
+
 def of_days(db: Any, client: str, first: date, last: date) -> list[Checkin]:
     """The check-ins of these local days, the last one included, in order of time."""
     span = (client, first.toordinal(), last.toordinal())
@@ -242,11 +253,10 @@ def newest(db: Any, client: str, limit: int = 50, before: Checkin | None = None)
     that know no date."""
     found: list[Checkin] = []
     if before is None or before.day is not None:
-        later, at = "", ()  # type: tuple[str, tuple[Any, ...]]
+        later, at = "", []
         if before is not None:
-            later, at = "AND day <= ? AND (day, utc, id) < (?, ?, ?) ", (
-                before.day, before.day, before.utc, before.id,
-            )  # fmt: skip
+            later = "AND day <= ? AND (day, utc, id) < (?, ?, ?)"
+            at = [before.day, before.day, before.utc, before.id]
         query = f"{_SELECT} AND day NOT NULL {later} ORDER BY day DESC, utc DESC, id DESC LIMIT ?"
         found = _checkins(db, db.execute(query, (client, *at, limit)))
     if len(found) < limit:

@@ -20,9 +20,10 @@ MOODS = {
     "super": 5, "gut": 4, "okay": 3, "lala": 3, "so lala": 3, "schlecht": 2, "mies": 1,
     "furchtbar": 1,
 }  # fmt: skip
-"""The app's own words, in lower case; the second five are those of its German version."""
+"""The app's own words, in lower case; from "super" on those of its German version."""
 
 MOST_PROBLEMS = 100
+SAMPLES = 5
 
 
 class Entry(Struct, frozen=True):
@@ -38,7 +39,8 @@ class Entry(Struct, frozen=True):
 
 class Survey(Struct, frozen=True):
     """What a file holds. `moods` and `unknown`, which of them are none of `MOODS`: how often each
-    word stands there. `faulty` rows cannot be read; `problems` tells of the first of them."""
+    word stands there. `faulty` rows cannot be read; `problems` tells of the first of them.
+    `samples` are the first entries."""
 
     entries: int
     first: date | None
@@ -47,6 +49,7 @@ class Survey(Struct, frozen=True):
     unknown: dict[str, int]
     faulty: int
     problems: list[str]
+    samples: list[Entry]
 
 
 class Diary:
@@ -115,9 +118,12 @@ def is_form(header: list[str]) -> bool:
 def survey(diary: Diary) -> Survey:
     """Read a file through, to tell what importing it means and which words to ask for."""
     moods: Counter[str] = Counter()
+    samples: list[Entry] = []
     entries, days = 0, set()
     for entry in diary:
         entries += 1
+        if entries <= SAMPLES:
+            samples.append(entry)
         days.add(entry.moment.date())
         if entry.mood:
             moods[entry.mood.casefold()] += 1
@@ -129,6 +135,7 @@ def survey(diary: Diary) -> Survey:
         unknown={word: count for word, count in moods.most_common() if word not in MOODS},
         faulty=diary.faulty,
         problems=diary.problems,
+        samples=samples,
     )
 
 

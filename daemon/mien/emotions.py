@@ -26,7 +26,7 @@ def mask(names: Iterable[str]) -> int:
     """Bit n stands for `EMOTIONS[n]`. Raises ValueError for a name that is none of them."""
     bits = 0
     for name in names:
-        bits |= 1 << [str(known) for known in EMOTIONS].index(name)
+        bits |= 1 << EMOTIONS.index(name)
     return bits
 
 

@@ -18,16 +18,16 @@ from msgspec import Meta, Struct
 
 from mien import activities, checkins, emotions
 from mien import quarters as rollup
-from mien.checkins import LONGEST_NOTE, MOST_ACTIVITIES, Checkin
+from mien.checkins import Checkin
 from mien.emotions import Emotion
-from mien.events import EXPRESSIONS, MienError, Quarter
+from mien.events import MienError, Quarter
 from mien.quiet import Hours
 from mien.reminders import Plan
 
 FORMAT: Final = "mien home log"
 VERSION: Final = 1
 NAME = "everything.json"
-COLUMNS = ("quarter", "seconds", "seen", "facing", "read", "several", *EXPRESSIONS, "valence")
+COLUMNS = ("quarter", *rollup.COUNTS)
 
 MAX_FILE = 32 << 20
 """Bytes an upload may have. Three years of all days are about 2 MB."""
@@ -48,7 +48,8 @@ _Ms = Annotated[int, Meta(ge=-_ABOUT_100_YEARS, le=2 * _ABOUT_100_YEARS)]
 
 
 class Said(Struct, frozen=True):
-    """A check-in; fields as of `mien.checkins.Checkin`, times in ms of UTC."""
+    """A check-in; fields as of `mien.checkins.Checkin`, times in ms of UTC. Notes and activities
+    may be longer than the page takes: a diary that was brought along is kept whole."""
 
     id: _Text
     weekday: Annotated[int, Meta(ge=1, le=7)]
@@ -58,8 +59,8 @@ class Said(Struct, frozen=True):
     hour: Annotated[int, Meta(ge=0, le=23)] | None = None
     mood: Annotated[int, Meta(ge=1, le=5)] | None = None
     emotions: list[Emotion] | None = None
-    activities: Annotated[list[str], Meta(max_length=MOST_ACTIVITIES)] = []
-    note: Annotated[str, Meta(max_length=LONGEST_NOTE)] = ""
+    activities: list[str] = []
+    note: str = ""
     source: Annotated[str, Meta(max_length=100)] = "page"
 
 
@@ -190,16 +191,13 @@ def _bomb() -> HomeFileError:
 def _decoded(body: bytes) -> Everything:
     try:
         head = msgspec.json.decode(body, type=_Head)
-    except msgspec.MsgspecError:
-        raise HomeFileError(f"{NAME} in the zip is no JSON, or cut off. {_ANEW}") from None
-    if head.format != FORMAT:
-        raise HomeFileError(f"{NAME} is not a home log of a Mien box. Choose another zip.")
-    if head.v != VERSION or isinstance(head.v, bool):
-        raise HomeFileError(
-            f"The file is of version {str(head.v)[:20]}, and this box reads version {VERSION}. "
-            "Update this box, or export with the same version."
-        )
-    try:
+        if head.format != FORMAT:
+            raise HomeFileError(f"{NAME} is not a home log of a Mien box. Choose another zip.")
+        if head.v != VERSION or isinstance(head.v, bool):
+            raise HomeFileError(
+                f"The file is of version {str(head.v)[:20]}, and this box reads version {VERSION}. "
+                "Update this box, or export with the same version."
+            )
         return msgspec.json.decode(body, type=Everything)
     except msgspec.ValidationError as error:
         raise HomeFileError(f"In {NAME} something is wrong: {error}. {_ANEW}") from None
@@ -243,33 +241,16 @@ def seen(found: Everything) -> Iterator[Quarter]:
             raise HomeFileError(
                 f"Row {place} of the log has {len(row)} numbers, not {len(columns)}. {_ANEW}"
             )
-        quarter, seconds, was_seen, facing, was_read, several, *looks, valence = (
-            row[p] for p in places
-        )
-        yield Quarter(
-            quarter, seconds, was_seen, facing, was_read, several,
-            dict(zip(EXPRESSIONS, looks, strict=True)), valence,
-        )  # fmt: skip
+        yield rollup.of_row([row[p] for p in places])
 
 
 # ── merging ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def known(db: Any, ids: Sequence[str]) -> set[str]:
-    """Which of these check-ins are there already, whosever they are, deleted ones too."""
-    found: set[str] = set()
-    for start in range(0, len(ids), 500):
-        some = ids[start : start + 500]
-        marks = ", ".join("?" * len(some))
-        rows = db.execute(f"SELECT id FROM checkins WHERE id IN ({marks})", some)
-        found.update(id for (id,) in rows)
-    return found
-
-
 def keep(db: Any, client: str, said: Iterable[Said]) -> int:
     """Add the check-ins that are not there yet; how many those were."""
     told = list(said)
-    there = known(db, [one.id for one in told])
+    there = checkins.known(db, [one.id for one in told])
     new = [one for one in told if one.id not in there]
     for one in new:
         checkins.save(db, checkin(one, client))
@@ -326,14 +307,6 @@ def said(checkin: Checkin) -> Said:
         note=checkin.note,
         source=checkin.source,
     )
-
-
-def row(quarter: Quarter) -> list[int]:
-    """In the order of `COLUMNS`."""
-    return [
-        quarter.quarter, quarter.seconds, quarter.seen, quarter.facing, quarter.read,
-        quarter.several, *(quarter.expressions[name] for name in EXPRESSIONS), quarter.valence,
-    ]  # fmt: skip
 
 
 def written(head: Everything, said: Iterable[bytes], rows: Iterable[bytes]) -> Iterator[bytes]:

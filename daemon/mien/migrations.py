@@ -256,6 +256,8 @@ def home(db: Any) -> None:
             name TEXT NOT NULL, scopes TEXT NOT NULL, created_utc INTEGER NOT NULL,
             used_utc INTEGER) WITHOUT ROWID""",
         "CREATE INDEX checkins_day ON checkins (client, day)",
+        # All that the list of imports tells, for one may have a million.
+        "CREATE INDEX checkins_source ON checkins (client, source, deleted, made_utc, day)",
         "CREATE INDEX checkin_activities_activity ON checkin_activities (activity)",
     ):
         db.execute(statement)

@@ -25,12 +25,33 @@ BESIDE_SESSIONS = (
 )
 """Of a minute `m`: no session touches it. One that nobody stopped goes on to the end of its boot.
 """
+OWN_MINUTES = (
+    f"FROM minutes m WHERE clock_ok = 1 AND utc_ms >= ? AND utc_ms < ? AND {BESIDE_SESSIONS}"
+)
+"""What the log of a stretch of UTC is made of."""
 _PIECE = 96
 """Quarters, a day, that one transaction rolls up."""
-_SUMMED = (
-    f"SELECT utc_ms / {QUARTER_MS} AS quarter, {SUMS}, 0 FROM minutes m "
-    f"WHERE clock_ok = 1 AND utc_ms >= ? AND utc_ms < ? AND {BESIDE_SESSIONS} GROUP BY 1"
+_SUMMED = f"SELECT utc_ms / {QUARTER_MS} AS quarter, {SUMS}, 0 {OWN_MINUTES} GROUP BY 1"
+_OF_STRETCH = (
+    "FROM quarters WHERE imported AND (quarter >= ? AND quarter < ? "
+    "OR imported >= ? AND imported < ?)"
 )
+
+
+def row(quarter: Quarter) -> list[int]:
+    """The number of a quarter and its `COUNTS`."""
+    return [
+        quarter.quarter, quarter.seconds, quarter.seen, quarter.facing, quarter.read,
+        quarter.several, *(quarter.expressions.get(name, 0) for name in EXPRESSIONS),
+        quarter.valence,
+    ]  # fmt: skip
+
+
+def of_row(row: Sequence[int]) -> Quarter:
+    """The other way round."""
+    quarter, seconds, seen, facing, read, several, *looks, valence = row
+    said = dict(zip(EXPRESSIONS, looks, strict=True))
+    return Quarter(quarter, seconds, seen, facing, read, several, said, valence)
 
 
 def rolled(db: Any) -> int:
@@ -59,8 +80,7 @@ def touch(db: Any, quarters: Iterable[int]) -> None:
         if quarter >= until:
             start = quarter * QUARTER_MS
             db.execute(
-                "DELETE FROM quarters WHERE quarter = ? AND EXISTS (SELECT 1 FROM minutes m WHERE "
-                f"clock_ok = 1 AND utc_ms >= ? AND utc_ms < ? AND {BESIDE_SESSIONS})",
+                f"DELETE FROM quarters WHERE quarter = ? AND EXISTS (SELECT 1 {OWN_MINUTES})",
                 (quarter, start, start + QUARTER_MS),
             )
 
@@ -106,13 +126,10 @@ def take_over(db: Any, quarters: Sequence[Quarter], utc_ms: int) -> int:
         start = quarter.quarter * QUARTER_MS
         taken += db.execute(
             f"INSERT OR REPLACE INTO quarters SELECT ?, {', '.join('?' * len(COUNTS))}, ? WHERE "
-            "NOT EXISTS (SELECT 1 FROM quarters WHERE quarter = ? AND NOT imported) AND NOT EXISTS "
-            "(SELECT 1 FROM minutes m WHERE clock_ok = 1 AND utc_ms >= ? AND utc_ms < ? AND "
-            f"{BESIDE_SESSIONS})",
-            (quarter.quarter, quarter.seconds, quarter.seen, quarter.facing, quarter.read,
-             quarter.several, *(quarter.expressions.get(name, 0) for name in EXPRESSIONS),
-             quarter.valence, max(1, utc_ms), quarter.quarter, start, start + QUARTER_MS),
-        ).rowcount  # fmt: skip
+            "NOT EXISTS (SELECT 1 FROM quarters WHERE quarter = ? AND NOT imported) "
+            f"AND NOT EXISTS (SELECT 1 {OWN_MINUTES})",
+            (*row(quarter), max(1, utc_ms), quarter.quarter, start, start + QUARTER_MS),
+        ).rowcount
     return taken
 
 
@@ -140,26 +157,17 @@ def flaw(quarter: Quarter) -> str | None:
 def erase_imported(db: Any, stretch: Stretch) -> int:
     """Delete what another box saw and what was taken over in a stretch of UTC, or taken over
     within it, whenever it was seen; how many rows that were."""
-    times = (stretch.from_ms // QUARTER_MS, -(-stretch.to_ms // QUARTER_MS))
-    return int(
-        db.execute(
-            "DELETE FROM quarters WHERE imported AND (quarter >= ? AND quarter < ? "
-            "OR imported >= ? AND imported < ?)",
-            (*times, stretch.from_ms, stretch.to_ms),
-        ).rowcount
-    )
+    return int(db.execute(f"DELETE {_OF_STRETCH}", _times(stretch)).rowcount)
 
 
 def imported(db: Any, stretch: Stretch) -> int:
     """How many rows `erase_imported` would delete."""
-    times = (stretch.from_ms // QUARTER_MS, -(-stretch.to_ms // QUARTER_MS))
-    return int(
-        db.execute(
-            "SELECT count(*) FROM quarters WHERE imported AND (quarter >= ? AND quarter < ? "
-            "OR imported >= ? AND imported < ?)",
-            (*times, stretch.from_ms, stretch.to_ms),
-        ).fetchone()[0]
-    )
+    return int(db.execute(f"SELECT count(*) {_OF_STRETCH}", _times(stretch)).fetchone()[0])
+
+
+def _times(stretch: Stretch) -> tuple[int, int, int, int]:
+    start, end = stretch.from_ms, stretch.to_ms
+    return start // QUARTER_MS, -(-end // QUARTER_MS), start, end
 
 
 def _put(db: Any, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -18,7 +18,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
-from mien import audit, checkin_import, checkin_intake, zone
+from mien import audit, checkin_import, checkin_intake
 from mien.checkin_import import Import, Imported
 from mien.checkin_intake import Done, Preview, Refused, Step, Task
 from mien.emotions import MOODS
@@ -110,7 +110,7 @@ def _page(problem: str) -> str:
         weekdays=get_day_names("abbreviated", locale=languages.locale()),
         kind_words=kind_words(),
         problems=problems,
-        zone=desk.read(zone.of_box).key,
+        zone=languages.zone().key,
     )
 
 
@@ -190,7 +190,7 @@ def bring() -> Any:
         str(desk.config().state_dir),
         who.id,
         round(now.utc * 1000),
-        desk.read(zone.of_box).key,
+        languages.zone().key,
         moods,
         of,
     )
@@ -253,14 +253,9 @@ def _clean(task: Task) -> None:
 
 def _take_out(client: str, source: str, told: Any) -> None:
     """In pieces: a transaction of a million rows would keep everybody else waiting."""
-    after: str | None = ""
-    done, most = 0, checkin_import.A_TIME
-    while after is not None:
-        piece = partial(
-            checkin_import.forget_import, client=client, source=source, most=most, after=after
-        )
-        after = desk.write(piece)
-        done += most
+    done = 0
+    while desk.write(partial(checkin_import.forget_import, client=client, source=source)):
+        done += checkin_import.A_TIME
         told(done)
 
 

@@ -10,7 +10,17 @@ from typing import Any
 import msgspec
 from flask_babel import gettext
 
-from mien import activities, checkins, database, homefile, moodlog, quiet, reminders, zone
+from mien import (
+    activities,
+    checkins,
+    database,
+    homefile,
+    moodlog,
+    quarters,
+    quiet,
+    reminders,
+    zone,
+)
 from mien.checkins import Checkin
 from mien.events import EXPRESSIONS
 from mien.homefile import Chosen, Doing, Everything
@@ -142,7 +152,7 @@ def _quarters(book: Book) -> Iterator[bytes]:
         for quarter in desk.read(
             partial(moodlog.quarters, since_ms=since, until_ms=until, from_ms=start)
         ):
-            yield msgspec.json.encode(homefile.row(quarter))
+            yield msgspec.json.encode(quarters.row(quarter))
         start = until
 
 

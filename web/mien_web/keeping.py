@@ -24,7 +24,7 @@ from msgspec import Struct
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
-from mien import audit, homefile, quiet, reminders
+from mien import audit, checkins, homefile, quiet, reminders
 from mien.control import ControlError
 from mien.events import MienError
 from mien.homefile import Everything, HomeFileError
@@ -282,7 +282,7 @@ def _settings(found: Everything) -> list[str]:
 
 def _new(found: Everything) -> tuple[int, int]:
     """How many check-ins of a file are new, and how many are there already."""
-    there = len(desk.read(lambda db: homefile.known(db, [one.id for one in found.checkins])))
+    there = len(desk.read(lambda db: checkins.known(db, [one.id for one in found.checkins])))
     return len(found.checkins) - there, there
 
 
