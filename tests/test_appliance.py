@@ -17,7 +17,9 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from appliance import Box, Subscriber, free_port, wait_for  # the helpers beside this file
+from edgetpu import EdgeTpu, with_edgetpu_file
 from mien import firstrun
+from mien.bundle import load_bundle, shipped_bundle
 from mien.clock import SystemClock
 from mien.commands.demo import portrait
 from mien.control import ControlError, NoPicture
@@ -189,6 +191,28 @@ def test_it_starts_degraded_without_camera_and_broker(tmp_path: Path) -> None:
         assert process.wait(15) == 0
 
 
+def test_an_edge_tpu_pulled_out_ends_it_and_the_cpu_reads_on(
+    tmp_path: Path, broker: Mosquitto, subscriber: Subscriber, edgetpu: EdgeTpu
+) -> None:
+    box = Box(tmp_path, broker)
+    compiled = with_edgetpu_file(load_bundle(shipped_bundle()), tmp_path)
+    with box.config.open("a") as config:
+        config.write(f'[expression]\nbundle = "{compiled.path}"\naccelerator = "edgetpu"\n')
+    with box.running(portrait(), edgetpu.environment) as process:
+        subscriber.first("state", people=1)
+        edgetpu.pull_out()
+        assert process.wait(20) == 1  # which systemd mends
+        assert process.stderr is not None
+        assert "inference stage failed: the Edge TPU stopped answering" in process.stderr.read()
+    subscriber.got("availability", b"offline")
+    before = len(subscriber.all("state"))
+    with box.running(portrait(), edgetpu.environment):
+        wait_for(lambda: any(s["people"] == 1 for s in subscriber.all("state")[before:]))
+        part = next(part for part in box.control.status().parts if part.name == "expression")
+        assert part.status == "degraded"
+        assert part.text.startswith("the Edge TPU cannot be used, the CPU reads instead")
+
+
 def test_systemd_is_told(tmp_path: Path, broker: Mosquitto) -> None:
     box = Box(tmp_path, broker)
     address = str(tmp_path / "notify")
@@ -240,6 +264,16 @@ def test_the_demo_serves_the_page(tmp_path: Path) -> None:
         if process.poll() is None:
             process.kill()
             process.communicate()
+
+
+def test_a_second_demo_promises_no_address(tmp_path: Path, broker: Mosquitto) -> None:
+    box = Box(tmp_path, broker)
+    with box.running(portrait()):
+        wait_for(box.control.status)
+        command = [sys.executable, "-m", "mien", "demo", "--portrait", "--config", str(box.config)]
+        second = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (second.returncode, second.stdout) == (1, "")
+    assert "another Mien daemon already listens" in second.stderr
 
 
 def test_events_are_followed_until_the_reader_goes(broker: Mosquitto) -> None:

@@ -295,10 +295,10 @@ def _opened(source: Path) -> Iterator[Iterator[tuple[str, int, IO[bytes]]]]:
         return
     try:
         archive = zipfile.ZipFile(source)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise BundleError(
-            f"{source} is neither a bundle's folder nor a zip of one: {error}"
-        ) from None
+    except OSError as error:
+        raise BundleError(f"{source} cannot be read: {error.strerror}") from None
+    except zipfile.BadZipFile:
+        raise BundleError(f"{source} is neither a bundle's folder nor a zip of one") from None
     with archive:
         try:
             # Closed here, for a reader that stops half way leaves a file of the zip open.

@@ -215,8 +215,10 @@ def load(path: Path | None) -> Config:
         document = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError([_file_problem(path, "there is no such file")]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([_file_problem(path, f"cannot be read: {error}")]) from None
+    except OSError as error:
+        raise ConfigError([_file_problem(path, f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([_file_problem(path, "is no text in UTF-8")]) from None
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
         raise ConfigError(

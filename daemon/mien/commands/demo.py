@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import ctypes
 import logging
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +18,8 @@ from msgspec.structs import replace
 
 from mien import users
 from mien.commands.run import stop_on_signals
-from mien.config import Config, load
+from mien.config import Config, control_socket, load
+from mien.control import place_held
 from mien.events import MienError
 
 PORTRAIT_NOTE = (
@@ -45,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     from mien.store import Store
 
     config = load(args.config)
+    with place_held(control_socket(config)):
+        pass  # a demo that runs already is told of before an address is printed
     store = Store.open(config.state_dir, SystemClock(), config.store)
     if not store.read(users.set_up):
         store.set_up("demo")  # where nobody set the box up, whoever started this consents to it
@@ -65,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
         _child(running, page, "page")
         print(f"mien: the page is at     http://localhost:{page_port}/")
         print(f"mien: MQTT events are at localhost:{broker_port}, topic mien/#")
-        print(f"mien: follow them with   mien events --broker localhost:{broker_port}")
+        mien = shutil.which("mien") or f"{sys.executable} -m mien"  # `make run` activates nothing
+        print(f"mien: follow them with   {mien} events --broker localhost:{broker_port}")
         print(f"mien: camera             {camera or PORTRAIT_NOTE}")
         print("mien: stop with          Ctrl-C", flush=True)
         if camera:

@@ -215,8 +215,10 @@ def first_line(file: Path) -> str:
     """Of a file with a passphrase, `-` for standard input. Raises MienError."""
     try:
         text = sys.stdin.readline() if str(file) == "-" else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MienError(f"cannot read the passphrase from {file}: {error}") from None
+    except OSError as error:
+        raise MienError(f"cannot read the passphrase from {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise MienError(f"cannot read the passphrase from {file}: it is no text in UTF-8") from None
     return text.splitlines()[0] if text.splitlines() else ""
 
 
