@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edgetpu import EdgeTpu
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -23,3 +25,11 @@ def chromium() -> Iterator["Browser"]:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=options)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def edgetpu(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> EdgeTpu:
+    """One that is plugged in."""
+    made = EdgeTpu(tmp_path_factory.mktemp("edgetpu"))
+    monkeypatch.setenv("EDGETPU_PLUGGED", made.environment["EDGETPU_PLUGGED"])
+    return made

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgetpu import EdgeTpu, with_edgetpu_file
 from mien import facemodel
 from mien.bundle import Bundle, BundleError, load_bundle, shipped_bundle
 from mien.classifier import (
@@ -88,20 +89,6 @@ def test_a_network_that_is_no_network(tmp_path: Path, bundle: Bundle) -> None:
         open_classifier(load_bundle(folder), "cpu")
 
 
-def with_edgetpu_file(bundle: Bundle, folder: Path) -> Bundle:
-    """A bundle that says it was compiled, so that the probe gets as far as the library."""
-    copy = Path(shutil.copytree(bundle.path, folder / "bundle"))
-    shutil.copy(copy / "expression.tflite", copy / "expression_edgetpu.tflite")
-    toml = copy / "bundle.toml"
-    digest = bundle.files["expression.tflite"]
-    toml.write_text(
-        toml.read_text().replace(
-            "[files]\n", f'[files]\n"expression_edgetpu.tflite" = "{digest}"\n'
-        )
-    )
-    return load_bundle(copy)
-
-
 def test_without_a_compiled_file_the_cpu_reads_and_says_so(bundle: Bundle) -> None:
     classifier, notice = open_classifier(bundle, "edgetpu")
     assert classifier.name == "CPU"
@@ -115,6 +102,21 @@ def test_without_the_library_the_cpu_reads_and_says_so(bundle: Bundle, tmp_path:
     assert classifier.name == "CPU"
     assert notice is not None
     assert "libnothing.so.1 cannot be loaded" in notice
+
+
+def test_pulled_out_it_is_a_sentence_and_the_cpu_reads_from_the_next_start(
+    bundle: Bundle, edgetpu: EdgeTpu, tmp_path: Path
+) -> None:
+    compiled = with_edgetpu_file(bundle, tmp_path)
+    classifier, notice = open_classifier(compiled, "auto", library=str(edgetpu.library))
+    assert (classifier.name, notice) == ("Edge TPU", None)
+    edgetpu.pull_out()
+    with pytest.raises(ClassifierError, match="the Edge TPU stopped answering: USB transfer error"):
+        known_answer(classifier)
+    classifier, notice = open_classifier(compiled, "edgetpu", library=str(edgetpu.library))
+    assert classifier.name == "CPU"
+    assert notice is not None
+    assert notice.endswith("no Edge TPU is plugged in")
 
 
 @pytest.mark.slow

@@ -93,7 +93,10 @@ class LiteRTClassifier:
             try:
                 delegate = _runtime().load_delegate(edgetpu)
             except (ValueError, OSError, RuntimeError) as error:
-                raise ClassifierError(f"{edgetpu} cannot be loaded: {error}") from None
+                said = " ".join(
+                    str(error).split()
+                )  # the library's own words have lines of their own
+                raise ClassifierError(f"{edgetpu} cannot be loaded: {said}") from None
             self._net = interpreter(bundle.edgetpu_model, delegate=delegate)
         self._bind()
 
