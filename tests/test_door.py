@@ -317,6 +317,8 @@ class TestLock:
             box.clock.advance(MINUTE)
             browser.get(f"/live/picture?viewer={'a' * 16}")
             browser.get("/live/health")
+            browser.get(f"/seat/picture?viewer={'a' * 16}")
+            browser.post("/seat/aim")
             browser.get("/about", headers={"Mien-Background": "1"})
         assert self.left(browser) == MINUTE
         browser.get("/door")

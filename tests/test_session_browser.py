@@ -157,7 +157,8 @@ def test_topics_notes_a_face_undo_and_stop(visit: Visit, box: Box) -> None:
     expect(page.get_by_role("button", name="Show the expressions")).to_be_visible()
     expect(chip(page, "Mother")).to_have_attribute("aria-pressed", "true")
 
-    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Stop").dblclick()  # as fingers do: it stops nothing
+    expect(page.locator("#over")).to_be_hidden()
     page.get_by_role("button", name="Tap again to stop").click()
     expect(page.get_by_role("heading", name="The session is over")).to_be_visible()
     saved(page)
@@ -169,11 +170,19 @@ def test_without_wifi_taps_are_kept_and_sent_once(visit: Visit, box: Box) -> Non
     page = visit()
     topic(page, "Mother")
     saved(page)
+    where = page.locator("#chips").bounding_box()
+    page.get_by_role("button", name="Exclude").click()
     page.context.set_offline(True)
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Exclude").click()
+    expect(page.get_by_text("Taps are kept here and sent later.")).to_be_visible()
+    expect(page.locator("#unsaved")).to_be_visible()
+    assert page.locator("#chips").bounding_box() == where, "nothing moves under a finger"
+    page.get_by_role("button", name="Undo").click()
     chip(page, "Mother").click()
     topic(page, "The exam")
     expect(chip(page, "Mother")).to_have_attribute("aria-pressed", "false")
-    expect(page.locator("#unsaved")).to_have_text("3 not yet saved")
+    expect(page.locator("#unsaved")).to_have_text("6 not yet saved")
     expect(page.get_by_text("Taps are kept here and sent later.")).to_be_visible()
     expect(page.get_by_role("button", name="Capture")).to_be_disabled()
     assert len(box.rows("SELECT * FROM tags")) == 1
@@ -202,6 +211,63 @@ def test_a_queue_outlives_the_page_and_a_log_in(visit: Visit, box: Box, address:
     saved(page)
     expect(chip(page, "Mother")).to_have_attribute("aria-pressed", "false")
     assert box.rows("SELECT to_ms IS NULL FROM tags") == [(0,)]
+
+
+def test_a_tap_before_the_tablet_slept_keeps_its_time(visit: Visit, box: Box) -> None:
+    page = visit()
+    page.context.set_offline(True)
+    topic(page, "Mother")
+    page.evaluate("const now = Date.now; Date.now = () => now() + 600_000")  # ticks stood still
+    box.clock.advance(600)
+    page.context.set_offline(False)
+    saved(page)
+    assert box.rows("SELECT from_ms FROM tags")[0][0] < 60_000
+    # Nor does the strip tell what was seen before as the last two minutes.
+    expect(page.locator("#ribbon li:nth-last-child(n+100)[data-expression]")).to_have_count(0)
+
+    page.context.set_offline(True)
+    chip(page, "Mother").click()
+    page.evaluate("Date.now = () => 0")  # the tablet's clock is set back
+    box.clock.advance(5)
+    page.context.set_offline(False)
+    saved(page)
+    assert box.rows("SELECT to_ms FROM tags")[0][0] > 600_000
+
+
+def test_tabs_that_count_alike_lose_no_tap(visit: Visit) -> None:
+    assert (
+        visit().evaluate(
+            """async () => {
+            const tabs = [await import("/static/queue.js?a"), await import("/static/queue.js?b")];
+            for (const tab of tabs) {
+                localStorage.setItem("mien:tap-number", "7");
+                tab.keep("elsewhere", { id: tab.id(), kind: "here" });
+            }
+            return tabs[0].waiting("elsewhere").length;
+        }"""
+        )
+        == 2
+    )
+
+
+def test_a_box_that_cannot_save_says_why_and_holds_up_no_other_session(
+    visit: Visit, box: Box
+) -> None:
+    page = visit()
+    full = "<main><h1>No</h1><p>The disk is full.</p></main>"
+    page.route("**/taps", lambda route: route.fulfill(status=503, body=full))
+    topic(page, "Mother")
+    expect(page.locator("#door")).to_contain_text(
+        "The disk is full. Taps are kept here and sent later."
+    )
+    page.unroute("**/taps")
+    saved(page)
+    page.evaluate("localStorage.setItem('mien:tap:old:000000000001:tab', '{\"kind\": \"here\"}')")
+    page.route("**/sessions/old/taps", lambda route: route.fulfill(status=500, body=full))
+    page.reload()
+    topic(page, "Work")
+    saved(page)
+    assert len(box.rows("SELECT * FROM tags")) == 2
 
 
 def test_two_tablets_come_to_the_same(visit: Visit, box: Box) -> None:

@@ -35,7 +35,7 @@ page = Blueprint("door", __name__)
 COOKIE = "mien_login"
 TOUCH_MS = 30_000
 """How often at most it is written down that somebody is here."""
-BACKGROUND = {"live.picture", "live.health"}
+BACKGROUND = {"live.picture", "live.health", "seat.picture", "seat.aim"}
 """What pages ask by themselves: nobody need be there. Others say so by `Mien-Background: 1`."""
 
 

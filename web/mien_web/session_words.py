@@ -51,6 +51,11 @@ def browser() -> dict[str, Any]:
         "unsaved": [gettext("1 not yet saved"), gettext("{count} not yet saved")],
         "noteUnsaved": gettext("Not yet saved"),
         "offline": gettext("No connection to the box. Taps are kept here and sent later."),
+        "kept": gettext("Taps are kept here and sent later."),
+        "failed": gettext("The box did not answer. Try again."),
+        "noFace": gettext(
+            "The box did not answer. If a face was captured, it is among the captures afterwards."
+        ),
         "noCapture": gettext("Not without a connection"),
         "noConsent": gettext("No consent to pictures"),
         "signIn": gettext("You are not signed in any more. What you tapped is kept here."),

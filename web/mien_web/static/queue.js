@@ -18,7 +18,7 @@ export function id() {
 export function keep(session, tap) {
   const number = Number(read("mien:tap-number") ?? 0) + 1;
   write("mien:tap-number", String(number));
-  const key = `${PREFIX}${session}:${String(number).padStart(12, "0")}`;
+  const key = `${PREFIX}${session}:${String(number).padStart(12, "0")}:${page}`; // two tabs may count the same
   write(key, JSON.stringify({ ...tap, page, wall: Date.now(), ticks: performance.now() }));
   return key;
 }
@@ -41,10 +41,11 @@ export function drop(key) {
   } catch { /* there is no storage */ }
 }
 
-/** How long ago a tap was made, in ms. Within one load of the page a clock that is set meanwhile
-    (as it often is when the Wi-Fi comes back) does no harm. */
+/** How long ago a tap was made, in ms. The ticks of a page stand still while its tablet sleeps; its
+    clock may be set back. Within one load of the page the larger of the two is right after either. */
 export function age(tap) {
-  return tap.page === page ? performance.now() - tap.ticks : Date.now() - tap.wall;
+  const passed = Date.now() - tap.wall;
+  return tap.page === page ? Math.max(passed, performance.now() - tap.ticks) : passed;
 }
 
 function keys() {

@@ -21,12 +21,21 @@ export function watch(main, words, running) {
     find("word").hidden = !open;
   }
 
-  function add(said) {
+  let newest = Date.now();
+  function push(expression) {
     const cell = ribbon.firstElementChild;
-    if (said.expression) cell.dataset.expression = said.expression;
+    if (expression) cell.dataset.expression = expression;
     else delete cell.dataset.expression;
-    cell.title = names[said.expression] ?? "";
+    cell.title = names[expression] ?? "";
     ribbon.append(cell);
+  }
+
+  function add(said) {
+    // What was not looked at stays empty, also while the page was hidden or its tablet asleep.
+    const missed = Math.round((Date.now() - newest) / 1000) - 1;
+    for (let second = 0; second < Math.min(missed, SECONDS); second++) push(null);
+    newest = Date.now();
+    push(said.expression);
     set(find("word"), said.title);
     set(find("advice"), said.advice);
     camera.dataset.state = said.state;

@@ -338,7 +338,7 @@ async function keepOpen() {
     if (!document.hidden) {
       try {
         const said = await (await aim(false)).json();
-        if (said.state !== "starting") enter(said.state, said.title, said.sentence);
+        if (said.state && said.state !== "starting") enter(said.state, said.title, said.sentence);
       } catch { /* the picture's loop says that it is lost */ }
     }
     await wait(Number(main.dataset.renew));
@@ -365,6 +365,7 @@ async function watch() {
         after = live.frame;
         continue;
       }
+      if (!response.ok) throw new Error(response.statusText);
       const said = await response.json();
       enter(said.state, said.title, said.sentence);
     } catch {

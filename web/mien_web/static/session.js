@@ -10,6 +10,7 @@ const SLOWEST = 10000; // ms between two attempts while the box does not answer
 const PATIENCE = 12000; // ms after which an unanswered question counts as lost
 const READING = 15000; // ms that a sentence about what went wrong stays
 const SURE = 5000; // ms in which the second tap stops
+const TWICE = 500; // ms between the two taps of a double tap, at most
 const TYPING = 1200; // ms without a key after which a note is sent
 const BYTES = 40000; // of taps sent at once
 const MOST = 100;
@@ -262,12 +263,15 @@ function relax() {
 }
 
 stop.addEventListener("click", () => {
+  if (stop.ariaDisabled) return;
   if (stop.classList.contains("sure")) {
     relax();
     send();
     tap("stop");
     return;
   }
+  stop.ariaDisabled = "true"; // a double tap is one tap, and a stop cannot be undone
+  setTimeout(() => { stop.ariaDisabled = null; }, TWICE);
   stop.classList.add("sure");
   stop.querySelector("small").hidden = false;
   set(find("last"), stop.querySelector("small").textContent);
@@ -336,7 +340,7 @@ async function capture() {
     clearTimeout(away);
     away = setTimeout(() => { seen.hidden = true; }, 8000);
   } catch {
-    complain(words.noCapture);
+    complain(words.noFace);
   } finally {
     button.dataset.busy = "no";
     render();
@@ -382,12 +386,12 @@ async function deliver(of) {
       if (of === session) hear(said);
       return;
     }
-    if (response.status !== 400 && response.status !== 413) throw new Refusal(response);
+    if (response.status !== 400 && response.status !== 413) throw await refusal(response);
     most = 1;
     if (parcel.length === 1) { // never to be understood: it would hold up all others
       queue.drop(parcel[0][0]);
       most = MOST;
-      complain(await sentence(response));
+      complain(await sentence(response) ?? response.statusText);
     }
   } finally {
     flying.clear();
@@ -402,19 +406,24 @@ function settle(key, sent, answer, of) {
   if (!answer.ok) keepActs(acts.filter((act) => act.id !== sent.id));
 }
 
-class Refusal extends Error {
-  constructor(response) {
-    super(response.statusText);
-    this.status = response.type === "opaqueredirect" ? 401 : response.status;
-  }
+/** Why the box did not do it; `said` is its sentence, if it has one: what nginx says has none. */
+async function refusal(response) {
+  const status = response.type === "opaqueredirect" ? 401 : response.status;
+  return Object.assign(new Error(response.statusText), { status, said: await sentence(response) });
 }
 
 async function sentence(response) {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  return page.querySelector("main p")?.textContent ?? response.statusText;
+  return page.querySelector("main p")?.textContent;
 }
 
 async function once() {
+  if (queue.waiting(session).length) await deliver(session);
+  else {
+    const response = await ask(main.dataset.stateAt);
+    if (!response.ok) throw await refusal(response);
+    hear(await response.json());
+  }
   for (const one of earlier) {
     try {
       if (queue.waiting(one).length) await deliver(one);
@@ -424,10 +433,6 @@ async function once() {
       earlier.delete(one); // of somebody else, who may open it again
     }
   }
-  if (queue.waiting(session).length) return deliver(session);
-  const response = await ask(main.dataset.stateAt);
-  if (!response.ok) throw new Refusal(response);
-  hear(await response.json());
 }
 
 async function sync() {
@@ -441,6 +446,7 @@ async function sync() {
       if (error.status === 401) knock(words.signIn, main.dataset.login, words.again.signIn);
       else if (error.status === 403) knock(words.reload, location.href, words.again.reload);
       else if (error.status === 404) knock(words.gone, main.dataset.clients, words.again.clients);
+      else if (error.said) knock(`${error.said} ${words.kept}`);
       else if (failures > 1) knock(words.offline);
     }
     render();
@@ -477,17 +483,11 @@ function complain(said) {
 async function neutral() {
   find("neutral").disabled = true;
   try {
-    const response = await fetch(main.dataset.neutral, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "Mien-Token": main.dataset.token },
-      body: "{}",
-      signal: AbortSignal.timeout(PATIENCE),
-    });
-    const { ok, message, error } = await response.json();
+    const { ok, message, error } = await (await ask(main.dataset.neutral, {})).json();
     if (ok) set(find("last"), message);
-    else complain(message ?? error ?? words.offline);
+    else complain(message ?? error);
   } catch {
-    complain(words.offline);
+    complain(words.failed);
   }
   find("neutral").disabled = false;
 }

@@ -325,21 +325,26 @@ function grips() {
       grip.addEventListener("pointerdown", (event) => {
         event.stopPropagation();
         grip.setPointerCapture(event.pointerId);
-        grip.dragging = true;
+        grip.before = line.dataset[end];
       });
       grip.addEventListener("pointermove", (event) => {
-        if (!grip.dragging) return;
+        if (grip.before === undefined) return;
         const ms = inside(msAt(event.clientX));
         const { from, to } = line.dataset;
         line.dataset[end] = end === "from" ? Math.min(ms, Number(to)) : Math.max(ms, Number(from));
         put(line, Number(line.dataset.from), Number(line.dataset.to));
         grip.setAttribute("x", `${share(Number(line.dataset[end]))}%`);
-        grip.changed = true;
         look(Number(line.dataset[end]));
       });
+      grip.addEventListener("pointercancel", () => {
+        line.dataset[end] = grip.before ?? line.dataset[end];
+        grip.before = undefined;
+        draw();
+      });
       grip.addEventListener("pointerup", () => {
-        grip.dragging = false;
-        if (!grip.changed) return;
+        const changed = line.dataset[end] !== grip.before;
+        grip.before = undefined;
+        if (!changed) return;
         const form = document.getElementById("move");
         form.elements.tag.value = line.dataset.tag;
         form.elements.from.value = exact(Number(line.dataset.from));
