@@ -1,4 +1,4 @@
-"""`mien.moodlog`: days, hours and weekdays of the wall clock, and nothing filled in."""
+"""`mien.moodlog`: days and hours of the wall clock, and nothing filled in."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -104,7 +104,6 @@ def test_a_person_never_seen_all_week(box: HomeLog) -> None:
             None,
             None,
         )
-    assert box.read(moodlog.by_hour, DAY, DAY + timedelta(6), BERLIN)[12].seconds == 7 * 60
     assert days(box, DAY + timedelta(7), DAY + timedelta(13)) == {}, "not watched is not unseen"
 
 
@@ -148,7 +147,6 @@ def test_the_day_of_23_hours(box: HomeLog) -> None:
     assert found[2].start_ms - found[1].start_ms == 3_600_000
     assert not any(hour.again for hour in found)
     assert days(box, day, day)[day].seconds == 90
-    assert set(box.read(moodlog.by_hour, day, day, BERLIN)) == {1, 3}
 
 
 def test_the_day_of_25_hours(box: HomeLog) -> None:
@@ -160,7 +158,6 @@ def test_the_day_of_25_hours(box: HomeLog) -> None:
     found = hours(box, day)
     assert [hour.hour for hour in found] == [0, 1, 2, *range(2, 24)]
     assert [(hour.again, hour.seen.seconds) for hour in found[2:4]] == [(False, 60), (True, 30)]
-    assert box.read(moodlog.by_hour, day, day, BERLIN)[2].seconds == 90
     assert days(box, day - timedelta(9), day + timedelta(9))[day].seconds == 90
 
 
@@ -207,13 +204,8 @@ def test_days_and_hours_are_those_of_the_wall_clock(
     box.store.roll()
     first, last = local[0].date(), local[-1].date()
     by_day = {day: seen.seconds for day, seen in days(box, first, last, zone).items()}
-    by_hour = box.read(moodlog.by_hour, first, last, zone)
-    by_weekday = box.read(moodlog.by_weekday, first, last, zone)
     assert by_day == {day: [one.date() for one in local].count(day) for day in by_day}
     assert set(by_day) == {one.date() for one in local}
-    assert sum(seen.seconds for seen in by_hour.values()) == len(local)
-    assert {one.hour for one in local} == set(by_hour)
-    assert {one.isoweekday() for one in local} == set(by_weekday)
     for day in by_day:
         told = [hour for hour in hours(box, day, zone) if hour.seen.seconds]
         assert [hour.hour for hour in told] == list(
@@ -291,7 +283,6 @@ def test_nothing_before_the_consent(box: HomeLog, rolled: bool) -> None:
     since = ms(NOON) + 7 * 60_000
     assert days(box, DAY, DAY, BERLIN, since)[DAY].seconds == 23
     assert sum(hour.seen.seconds for hour in hours(box, DAY, BERLIN, since)) == 23
-    assert box.read(moodlog.by_weekday, DAY, DAY, BERLIN, since)[3].seconds == 23
     assert [q.seconds for q in box.read(moodlog.quarters, since, 1 << 50)] == [8, 15]
     assert box.read(moodlog.first_day, BERLIN, since) == DAY
     assert box.read(moodlog.first_day, BERLIN, ms(NOON) + 86_400_000) is None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-_Z = 1.959963984540054  # 95 % of a normal distribution lie within ± this
+from mien.intervals import Z
 
 
 class Agreement(Struct, frozen=True):
@@ -70,7 +70,7 @@ def measure(pairs: Iterable[tuple[int, int]], answers: int) -> Agreement:
     error = _standard_error(table, n, people, networks, same, chance)
     if math.isclose(kappa, 1) or error == 0:
         return Agreement(table, n, same, kappa, None, None)
-    low, high = max(-1.0, kappa - _Z * error), min(1.0, kappa + _Z * error)
+    low, high = max(-1.0, kappa - Z * error), min(1.0, kappa + Z * error)
     return Agreement(table, n, same, kappa, low, high)
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from mien.intervals import wilson
+from mien.intervals import Z, wilson
 from mien.student import quantile, two_sided
 
 LEAST = 8
@@ -25,7 +25,6 @@ LEAST_EACH = 5
 RATE = 0.05
 """Of the comparisons that a table marks, so many may be marked by chance (`marked`)."""
 
-_Z = 1.959963984540054
 _ROUNDING = 1 / 12  # variance of what was rounded to whole steps (W. F. Sheppard, 1898)
 
 
@@ -178,7 +177,7 @@ def difference(one: Figure, other: Figure) -> Figure:
     down = math.hypot(one.value - one.low, other.high - other.value)
     up = math.hypot(one.high - one.value, other.value - other.low)
     toward = down if value > 0 else up
-    z = abs(value) / toward * _Z if toward else 0.0
+    z = abs(value) / toward * Z if toward else 0.0
     return Figure(value, value - down, value + up, n, days, two_sided(z, math.inf))
 
 
@@ -213,7 +212,7 @@ def _share(total: Sums, carry: float) -> Figure:
     variance = total.variance * carry
     most = total.n if 0 < p < 1 else total.days
     effective = min(most, p * (1 - p) / variance) if variance > 0 else total.days
-    effective *= (_Z / quantile(total.freedom)) ** 2
+    effective *= (Z / quantile(total.freedom)) ** 2
     low, high = wilson(p * effective, effective)
     return Figure(p, min(low, p), max(high, p), round(total.n), total.days)
 

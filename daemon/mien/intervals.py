@@ -3,7 +3,8 @@ differ by more than luck. Pure."""
 
 import math
 
-_Z = 1.959963984540054  # 95 % of a normal distribution lie within ± this
+Z = 1.959963984540054
+"""95 % of a normal distribution lie within ± this."""
 
 
 def wilson(right: float, n: float) -> tuple[float, float]:
@@ -16,9 +17,9 @@ def wilson(right: float, n: float) -> tuple[float, float]:
     """
     if not n:
         return 0.0, 1.0
-    share, squared = right / n, _Z**2
+    share, squared = right / n, Z**2
     middle = (share + squared / (2 * n)) / (1 + squared / n)
-    reach = _Z / (1 + squared / n) * math.sqrt(share * (1 - share) / n + squared / (4 * n**2))
+    reach = Z / (1 + squared / n) * math.sqrt(share * (1 - share) / n + squared / (4 * n**2))
     return max(0.0, middle - reach), min(1.0, middle + reach)
 
 

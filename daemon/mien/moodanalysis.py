@@ -1,8 +1,9 @@
 """How often which emotions are reported, by hour and by weekday, each share with its interval.
 
 What D. Trampe, J. Quoidbach and M. Taquet, "Emotions in Everyday Life", PLOS ONE 10 (2015)
-e0145450, tell of their data. Their "positive emotions 2.5 times more often than negative" compares
-reports of only positive emotions with reports of only negative ones; here both ratios stand.
+e0145450, tell of their data. Their abstract has positive emotions 2.5 times as often as negative
+ones, and both at once "relatively frequently". It does not say which reports are compared, all with
+such an emotion or those with nothing else; so both ratios stand here.
 
 Many reports are of few people, so they are not independent: an interval counts people. It is
 Wilson's of as many independent reports as would tell as much: n / design effect (L. Kish, "Survey
@@ -19,14 +20,13 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from mien.emotions import EMOTIONS, NEGATIVE_MASK, POSITIVE_MASK, Emotion
-from mien.intervals import wilson
+from mien.intervals import Z, wilson
 from mien.moodcsv import FAULTS, Fault, Reports, Row
 from mien.student import quantile
 
 FEW = 30
 """Under so many reports a share is marked: it may be luck."""
 
-_Z = 1.959963984540054
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
 
@@ -189,7 +189,7 @@ def _independent(hits: Flags, person: Numbers) -> float:
     apart = (np.bincount(person, hits) - share * of_each)[present]
     variance = people / (people - 1) * float((apart**2).sum()) / n**2
     effect = max(1.0, variance / (share * (1 - share) / n))
-    return n / effect * (_Z / quantile(people - 1)) ** 2
+    return n / effect * (Z / quantile(people - 1)) ** 2
 
 
 def ratio(over: Flags, under: Flags, person: Numbers) -> Ratio | None:

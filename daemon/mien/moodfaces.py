@@ -6,14 +6,15 @@ Neither corrects the other: a face is not a feeling, and where the two differ th
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Literal, Protocol
+from typing import Literal
 
 from msgspec import Struct
 
 from mien import dayfigures, moodpatterns
+from mien.checkins import Report
 from mien.dayfigures import Figure
 from mien.events import EXPRESSIONS, Expression
-from mien.moodpatterns import Report
+from mien.moodlog import Seen
 from mien.student import quantile
 
 AROUND_MS = 1_800_000
@@ -25,19 +26,6 @@ LEAST_PAIRED_DAYS = 10
 
 Said = Literal["good", "so-so", "bad"]
 Look = Expression | Literal["mixed"]
-
-
-class Seen(Protocol):
-    """Seconds, as `mien.moodlog.Seen`."""
-
-    @property
-    def seen(self) -> int: ...
-    @property
-    def read(self) -> int: ...
-    @property
-    def expressions(self) -> dict[Expression, int]: ...
-    @property
-    def valence(self) -> float | None: ...
 
 
 class Saying(Struct, frozen=True):

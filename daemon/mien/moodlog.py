@@ -1,4 +1,4 @@
-"""The home log as it was seen: what the seat's expressions were by day, hour and weekday.
+"""The home log as it was seen: what the seat's expressions were, by day and hour.
 
 Reading only. Times are milliseconds of UTC, days are local ones of `zone`. All sums are of seconds
 that were watched; where nobody was seen nothing stands. `since_ms` is where the log begins (see
@@ -6,7 +6,7 @@ that were watched; where nobody was seen nothing stands. `since_ms` is where the
 box since then. See docs/decisions/log.md.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from mien import mandate, settings
 from mien.events import EXPRESSIONS, Expression, Quarter
-from mien.quarters import BESIDE_SESSIONS, COUNTS, QUARTER_MS, SUMS, rolled
+from mien.quarters import BESIDE_SESSIONS, COUNTS, OWN_MINUTES, QUARTER_MS, SUMS, of_row, rolled
 from mien.zone import bounds, local, spans
 
 ENOUGH_S = {"hour": 120, "day": 600, "week": 1800, "month": 3600}
@@ -92,8 +92,10 @@ def since(db: Any, client: str) -> int | None:
 
 def days(db: Any, first: date, last: date, zone: ZoneInfo, since_ms: int = 0) -> dict[date, Seen]:
     """The days, `last` included, on which the box watched, in order."""
-    found = _grouped(db, first, last, zone, since_ms, _DAY)
-    return {date.fromordinal(_EPOCH + day): seen for day, seen in found.items()}
+    found: dict[int, list[int]] = {}
+    for start, end, offset in spans(*bounds(first, last, zone), zone):
+        _add(found, _sums(db, start, end, offset, since_ms, DAY_MS))
+    return {date.fromordinal(_EPOCH + day): _seen(found[day]) for day in sorted(found)}
 
 
 def hours(db: Any, day: date, zone: ZoneInfo, since_ms: int = 0) -> list[Hour]:
@@ -101,7 +103,7 @@ def hours(db: Any, day: date, zone: ZoneInfo, since_ms: int = 0) -> list[Hour]:
     made: list[Hour] = []
     told: set[int] = set()
     for start, end, offset in spans(*bounds(day, day, zone), zone):
-        sums = _sums(db, start, end, offset, since_ms, "at / 3600000")
+        sums = dict(_sums(db, start, end, offset, since_ms, HOUR_MS))
         here = set()
         while start < end:
             number = (start + offset) // HOUR_MS
@@ -115,40 +117,27 @@ def hours(db: Any, day: date, zone: ZoneInfo, since_ms: int = 0) -> list[Hour]:
     return made
 
 
-def by_hour(db: Any, first: date, last: date, zone: ZoneInfo, since_ms: int = 0) -> dict[int, Seen]:
-    """Each hour of the wall clock, 0–23, over these days; those in which the box watched."""
-    return _grouped(db, first, last, zone, since_ms, "at / 3600000 % 24")
-
-
-def by_weekday(
-    db: Any, first: date, last: date, zone: ZoneInfo, since_ms: int = 0
-) -> dict[int, Seen]:
-    """Each weekday, 1 Monday – 7 Sunday, over these days; those on which the box watched."""
-    found: dict[int, Seen] = {}
-    for day, seen in days(db, first, last, zone, since_ms).items():
-        here = found.get(day.isoweekday())
-        found[day.isoweekday()] = here + seen if here else seen
-    return dict(sorted(found.items()))
-
-
 def first_day(db: Any, zone: ZoneInfo, since_ms: int = 0) -> date | None:
     """The first day on which the box watched."""
-    rows = (
-        next(_of_minutes(db, since_ms, _above(since_ms), 0, "at", "ORDER BY 1 LIMIT 1"), None),
-        db.execute(
-            f"SELECT min(quarter) * {QUARTER_MS} FROM quarters WHERE quarter >= ? OR imported >= ?",
-            (_above(since_ms) // QUARTER_MS, max(1, since_ms)),
-        ).fetchone(),
-        next(_of_minutes(db, _unrolled(db, since_ms), _EVER, 0, "at", "ORDER BY 1 LIMIT 1"), None),
+    of_minutes = f"SELECT min(utc_ms) {OWN_MINUTES}"
+    of_quarters = (
+        f"SELECT min(quarter) * {QUARTER_MS} FROM quarters WHERE quarter >= ? OR imported >= ?"
     )
-    known = [int(row[0]) for row in rows if row and row[0] is not None]
+    above = _above(since_ms)
+    asked = (
+        (of_minutes, (since_ms, above)),
+        (of_quarters, (above // QUARTER_MS, max(1, since_ms))),
+        (of_minutes, (_unrolled(db, since_ms), _EVER)),
+    )
+    found = [db.execute(query, span).fetchone()[0] for query, span in asked]
+    known = [first for first in found if first is not None]
     return local(min(known), zone).date() if known else None
 
 
 def quarters(db: Any, since_ms: int, until_ms: int, from_ms: int = 0) -> list[Quarter]:
     """A log that began at `since_ms`: the quarters that began in from ≤ t < until."""
-    found = _sums(db, from_ms, until_ms, 0, since_ms, f"at / {QUARTER_MS}")
-    return [_quarter(quarter, counts) for quarter, counts in sorted(found.items())]
+    found = dict(_sums(db, from_ms, until_ms, 0, since_ms, QUARTER_MS))
+    return [of_row([quarter, *counts]) for quarter, counts in sorted(found.items())]
 
 
 # ── by the minute ────────────────────────────────────────────────────────────────────────────────
@@ -156,8 +145,8 @@ def quarters(db: Any, since_ms: int, until_ms: int, from_ms: int = 0) -> list[Qu
 
 def between(db: Any, since_ms: int, until_ms: int) -> Seen:
     """What was seen in the minutes that began in since ≤ t < until."""
-    found = next(_of_minutes(db, since_ms, until_ms, 0, "0", "GROUP BY 1"), None)
-    return _seen(found[1:] if found else _NOTHING)
+    counts = db.execute(f"SELECT {SUMS} {OWN_MINUTES}", (since_ms, until_ms)).fetchone()
+    return _seen(_NOTHING if counts[0] is None else counts)
 
 
 def undated(db: Any, since_ms: int = 0) -> list[Undated]:
@@ -187,27 +176,14 @@ def undated(db: Any, since_ms: int = 0) -> list[Undated]:
 # ── within ───────────────────────────────────────────────────────────────────────────────────────
 
 
-_DAY = "at / 86400000"
-_QUARTERS = DAY_MS // QUARTER_MS
+_DAY = DAY_MS // QUARTER_MS
 _NOTHING = (0,) * len(COUNTS)
-_COLUMNS = ", ".join(COUNTS)
+_Sums = Iterable[tuple[int, Sequence[int]]]
+"""Numbers of days, hours or quarters since 1970, and the `COUNTS` of each."""
 
 
-def _grouped(
-    db: Any, first: date, last: date, zone: ZoneInfo, since_ms: int, group: str
-) -> dict[int, Seen]:
-    found: dict[int, list[int]] = {}
-    if last < first:
-        return {}
-    for start, end, offset in spans(*bounds(first, last, zone), zone):
-        _add(found, _sums(db, start, end, offset, since_ms, group).items())
-    return {key: _seen(counts) for key, counts in sorted(found.items())}
-
-
-def _sums(
-    db: Any, start: int, end: int, offset: int, since_ms: int, group: str
-) -> dict[int, list[int]]:
-    """The counts of start ≤ t < end by `group`, an expression of `at`, local ms since 1970.
+def _sums(db: Any, start: int, end: int, offset: int, since_ms: int, unit_ms: int) -> _Sums:
+    """The counts of start ≤ t < end by the day, hour or quarter of a clock that is ahead of UTC.
 
     Of the quarter in which the log began, and of those not rolled up yet, the minutes are summed.
     """
@@ -217,45 +193,33 @@ def _sums(
     query = f"{SUMS} FROM quarters WHERE quarter >= ?1 AND quarter < ?2"
     if start < above:
         query += f" AND (quarter >= {above // QUARTER_MS} OR imported >= {max(1, since_ms)})"
-    if group == _DAY:  # one after the other, which is faster than to sort a year
+    if unit_ms == DAY_MS:  # one after the other, which is faster than to sort a year
         _add(found, _by_day(db, f"SELECT {query}", span, offset // QUARTER_MS))
     else:
-        key = group.replace("at", f"(quarter * {QUARTER_MS} + {offset})")
-        rows = db.execute(f"SELECT {key} AS it, {query} GROUP BY it", span)
-        _add(found, ((row[0], row[1:]) for row in rows))
+        key = f"(quarter * {QUARTER_MS} + {offset}) / {unit_ms}"
+        _add(found, _keyed(db.execute(f"SELECT {key}, {query} GROUP BY 1", span)))
     for low, high in ((since_ms, min(above, fresh)), (fresh, _EVER)):
         low, high = max(low, start), min(high, end)
         if low < high:
-            rows = _of_minutes(db, low, high, offset, group, "GROUP BY 1")
-            _add(found, ((row[0], row[1:]) for row in rows))
-    return found
+            query = f"SELECT (utc_ms + {offset}) / {unit_ms}, {SUMS} {OWN_MINUTES} GROUP BY 1"
+            _add(found, _keyed(db.execute(query, (low, high))))
+    return found.items()
 
 
-def _by_day(
-    db: Any, query: str, span: tuple[int, int], offset: int
-) -> Iterator[tuple[int, tuple[int, ...]]]:
+def _by_day(db: Any, query: str, span: tuple[int, int], offset: int) -> _Sums:
     """The sums of each day of a clock that is ahead by so many quarters, where there are any."""
     start, end = span
     while start < end:
-        day = (start + offset) // _QUARTERS
-        stop = min(end, (day + 1) * _QUARTERS - offset)
+        day = (start + offset) // _DAY
+        stop = min(end, (day + 1) * _DAY - offset)
         counts = db.execute(query, (start, stop)).fetchone()
         if counts[0] is not None:
             yield day, counts
         start = stop
 
 
-def _of_minutes(
-    db: Any, start: int, end: int, offset: int, group: str, rest: str
-) -> Iterator[tuple[int, ...]]:
-    counts = SUMS if rest.startswith("GROUP") else _COLUMNS
-    return iter(
-        db.execute(
-            f"SELECT {group.replace('at', '(utc_ms + ?1)')} AS it, {counts} FROM minutes m "
-            f"WHERE clock_ok = 1 AND utc_ms >= ?2 AND utc_ms < ?3 AND {BESIDE_SESSIONS} {rest}",
-            (offset, start, end),
-        )
-    )
+def _keyed(rows: Iterable[tuple[int, ...]]) -> _Sums:
+    return ((row[0], row[1:]) for row in rows)
 
 
 def _above(since_ms: int) -> int:
@@ -267,8 +231,8 @@ def _unrolled(db: Any, since_ms: int) -> int:
     return max(since_ms, rolled(db) * QUARTER_MS)
 
 
-def _add(found: dict[int, list[int]], rows: Iterable[tuple[int, Any]]) -> None:
-    for key, counts in rows:
+def _add(found: dict[int, list[int]], more: _Sums) -> None:
+    for key, counts in more:
         here = found.get(key)
         found[key] = [a + b for a, b in zip(here, counts, strict=True)] if here else list(counts)
 
@@ -285,9 +249,3 @@ def _counts(seen: Seen) -> list[Any]:
     valence = 1000 * seen.read * (seen.valence or 0)
     each = [seen.expressions[name] for name in EXPRESSIONS]
     return [seen.seconds, seen.seen, seen.facing, seen.read, seen.several, *each, valence]
-
-
-def _quarter(quarter: int, counts: list[int]) -> Quarter:
-    seconds, seen, facing, read, several, *expressions, valence = counts
-    said = dict(zip(EXPRESSIONS, expressions, strict=True))
-    return Quarter(quarter, seconds, seen, facing, read, several, said, valence)

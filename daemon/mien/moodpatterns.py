@@ -5,10 +5,11 @@ the procedure of Benjamini and Hochberg over all of their table (`dayfigures.mar
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from msgspec import Struct
 
+from mien.checkins import Report
 from mien.dayfigures import LEAST, Figure, Marks, Whole, marked, mean, ratio, series, share
 from mien.emotions import EMOTIONS, NEGATIVE_MASK, POSITIVE_MASK, Emotion
 
@@ -17,23 +18,6 @@ MOST = 12
 each can then be clear."""
 
 _QUARTERS = (range(6), range(6, 12), range(12, 18), range(18, 24))
-
-
-class Report(Protocol):
-    """A check-in, as `mien.checkins.Report`."""
-
-    @property
-    def day(self) -> int | None: ...
-    @property
-    def hour(self) -> int | None: ...
-    @property
-    def weekday(self) -> int: ...
-    @property
-    def mood(self) -> int | None: ...
-    @property
-    def emotions(self) -> int | None: ...
-    @property
-    def activities(self) -> frozenset[str]: ...
 
 
 class Overall(Struct, frozen=True):

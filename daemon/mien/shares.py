@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from mien import intervals
 from mien.events import EXPRESSIONS
+from mien.student import quantile
 
 UNKNOWN = len(EXPRESSIONS)
 """The place of "cannot tell", after the seven expressions."""
@@ -23,7 +24,6 @@ LEAST_RUNS = 10
 """With less seen, in fewer unbroken runs or with a smaller effective number than this, no interval
 keeps its promise, and the figure is marked as resting on too little."""
 
-_Z = 1.959963984540054  # 95 % of a normal distribution lie within ± this
 _PRIOR = 4  # runs that the row's mean design effect is worth beside an expression's own
 _FREE = 3  # degrees of freedom a session adds: eight shares that sum to 1, of which few are common
 
@@ -181,10 +181,4 @@ def _spread(errors: Sequence[_Numbers], variances: _Numbers) -> float:
     if s < 2 or not expected:
         return 1.0
     between = s / (s - 1) * sum(sum(e * e for e in session) for session in errors)
-    return max(1.0, between / expected * (_t(_FREE * (s - 1)) / _Z) ** 2)
-
-
-def _t(freedom: int) -> float:
-    """The 97.5 % point of Student's t: the Cornish–Fisher expansion, within 2 % from 3 on."""
-    z = _Z
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    return max(1.0, between / expected * (quantile(_FREE * (s - 1)) / intervals.Z) ** 2)

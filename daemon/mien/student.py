@@ -3,7 +3,7 @@
 import math
 from functools import lru_cache
 
-_NORMAL = 1.959963984540054
+from mien.intervals import Z
 
 
 def two_sided(t: float, freedom: float) -> float:
@@ -22,7 +22,7 @@ def quantile(freedom: float) -> float:
 @lru_cache(4096)
 def _quantile(tenths: int) -> float:
     freedom = tenths / 10
-    low, high = _NORMAL, 13.0
+    low, high = Z, 13.0
     for _ in range(40):
         middle = (low + high) / 2
         low, high = (middle, high) if two_sided(middle, freedom) > 0.05 else (low, middle)

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from mien import checkins, moodfaces, moodlog, moodpatterns
 from mien.checkins import Report
-from mien.moodfaces import Beside, Change, Seen
+from mien.moodfaces import Beside, Change
+from mien.moodlog import Seen
 from mien.moodpatterns import Group
 from mien_web import desk, door, languages, pattern_words
 from mien_web.log import book
@@ -147,7 +148,7 @@ def _faces(db: Any, held: Sequence[Report], since: int | None) -> Beside | None:
     if since is None:
         return None
     told = [r for r in held if r.utc is not None and r.mood is not None and r.utc >= since]
-    pairs: list[tuple[moodpatterns.Report, Seen]] = []
+    pairs: list[tuple[Report, Seen]] = []
     for report in told[-FACES:]:
         at = report.utc or 0
         start = max(since, at - moodfaces.AROUND_MS)
