@@ -93,6 +93,30 @@ def test_the_picture_elsewhere(
     assert "cannot be written: no such file or directory" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("more", [[], ["--svg", "moods.svg"]])
+def test_a_picture_never_replaces_the_reports(
+    file: Path, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports = file.rename(file.with_name("moods.svg"))
+    before = reports.read_bytes()
+    assert main(["mood", "analyse", str(reports), *more]) == 1
+    assert "would replace" in capsys.readouterr().err
+    assert reports.read_bytes() == before
+
+
+def test_of_two_reports_every_line_is_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "two.csv"
+    path.write_text("\n".join([HEADER, row(1, 8, 1, "joy"), row(2, 8, 1, "anger")]))
+    assert main(["mood", "analyse", str(path)]) == 0
+    said = capsys.readouterr().out
+    figures = [line for line in said.splitlines() if "(" in line and "1 is taken" not in line]
+    assert len(figures) == 6 + 2 + 18 + 1 + 1
+    assert all(line.endswith(" *") for line in figures)
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

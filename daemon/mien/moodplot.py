@@ -23,9 +23,8 @@ text{fill:var(--ink);font:13px system-ui,sans-serif}.soft{fill:var(--soft);font-
 def svg(found: Analysis, name: str) -> str:
     """The whole picture; `name` is what the reports are called."""
     shares, ratio = found.shares, found.only_positive_to_only_negative
-    people = "1 person" if found.people == 1 else f"{found.people:,} people"
     said = [
-        f"{found.reports:,} reports of {people}, {sum(found.dropped.values()):,} rows dropped",
+        f"{whose(found)}, {sum(found.dropped.values()):,} rows dropped",
         f"any emotion {_percent(shares['any_emotion_share'])}, "
         f"positive {_percent(shares['positive_share'])}, "
         f"negative {_percent(shares['negative_share'])}",
@@ -72,6 +71,12 @@ def svg(found: Analysis, name: str) -> str:
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
+
+
+def whose(found: Analysis) -> str:
+    """Such as "44 reports of 10 people"."""
+    people = "1 person" if found.people == 1 else f"{found.people:,} people"
+    return f"{found.reports:,} report{'s' * (found.reports > 1)} of {people}"
 
 
 def _columns(title: str, shares: list[tuple[str, Share | None]], top: float) -> list[str]:

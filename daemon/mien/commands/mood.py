@@ -50,6 +50,9 @@ def add(subcommands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    drawn = args.svg or (None if args.json else Path(f"{args.file.stem}.svg"))
+    if drawn and drawn.resolve() == args.file.resolve():
+        raise CsvError(f"The picture would replace {args.file}. Name another place with --svg.")
     with Table.opened(args.file) as table:
         reports = Reports(table)
         found = analyse(reports, _watched(reports, args.file))
@@ -59,7 +62,6 @@ def run(args: argparse.Namespace) -> int:
     if found is None:
         why = "none of its rows can be used" if problems else "it has a header and no rows"
         raise CsvError(f"{args.file.name}: {why}. Name a file with reports.")
-    drawn = args.svg or (None if args.json else Path(f"{args.file.stem}.svg"))
     if drawn:
         _draw(drawn, moodplot.svg(found, args.file.name))
     if args.json:
@@ -94,8 +96,7 @@ def _draw(path: Path, picture: str) -> None:
 
 
 def _table(found: Analysis) -> Iterator[str]:
-    people = "1 person" if found.people == 1 else f"{found.people:,} people"
-    yield f"{found.reports:,} report{'s' * (found.reports > 1)} of {people}"
+    yield moodplot.whose(found)
     if dropped := sum(found.dropped.values()):
         yield f"{dropped:,} rows dropped: " + ", ".join(
             f"{count:,} for a {'missing value' if fault == 'missing' else f'wrong {fault}'}"
@@ -108,8 +109,9 @@ def _table(found: Analysis) -> Iterator[str]:
     yield "Reports with"
     for name, words in _SHARES.items():
         yield f"  {words:20} {_words(found.shares[name])}{_few(found.shares[name])}"
-    yield f"positive to negative            {_times(found.positive_to_negative)}"
-    yield f"only positive to only negative  {_times(found.only_positive_to_only_negative)}"
+    few = " *" if found.reports < FEW else ""
+    yield f"positive to negative            {_times(found.positive_to_negative)}{few}"
+    yield f"only positive to only negative  {_times(found.only_positive_to_only_negative)}{few}"
     yield "\nEmotions, the most reported first"
     for emotion, one in sorted(found.emotions.items(), key=lambda item: -item[1].share):
         yield f"  {emotion:20} {_words(one)}{_few(one)}"
