@@ -1,5 +1,6 @@
 """The docs are complete: every setting and command is described, every link leads somewhere."""
 
+import ast
 import json
 import re
 import typing
@@ -12,6 +13,7 @@ from mien.config import Config, allowed
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+_COMMANDS = _parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
 SETTINGS = [
     (section, key)
     for section, kind in typing.get_type_hints(Config).items()
@@ -32,16 +34,59 @@ def test_every_setting_is_described_with_its_default(section: str, key: str) -> 
 
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
-    for command in _parser()._subparsers._group_actions[0].choices:  # type: ignore[union-attr]
+    for command in _COMMANDS:
         assert f"`mien {command}" in readme
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_between_the_docs_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-        assert (page.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        assert not anchor or anchor in _anchors(file), f"{target}#{anchor}"
+
+
+def _anchors(page: Path) -> set[str]:
+    """The names of its headings, as they stand in addresses."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["handbook", "install", "models", "mqtt", "smart-home", "workshop", "workshop/bundle"],
+)
+def test_a_command_on_the_box_is_shown_with_the_rights_it_needs(page: str) -> None:
+    wrapper = (ROOT / "firmware_config" / "mien").read_text()
+    free = re.search(r"^'' \| (.*) \| --help", wrapper, re.MULTILINE)
+    assert free
+    verbs = "|".join(sorted({*_COMMANDS} - {*free[1].split(" | "), "demo", "run"}))
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    assert not re.findall(rf"(?:`|^)mien (?:{verbs})\b.*", text, re.MULTILINE)
+    assert "sudo -u mien" not in text  # the wrapper refuses who is not root
 
 
 def test_every_decision_has_a_page() -> None:
     pages = {path.stem for path in (ROOT / "docs" / "decisions").glob("*.md")}
     assert pages >= {"layout", "processes", "outbox", "time", "privacy", "faces"}
+
+
+PACKAGES = ["daemon/mien", "web/mien_web", "convert/mien_convert"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_module_stands_on_the_map_once(package: str) -> None:
+    text = (ROOT / "docs" / "maintaining.md").read_text().split("## Which module\n")[1]
+    rows = [line.split("|") for line in text.split("\n## ")[0].splitlines() if line.startswith("|")]
+    named = [
+        name for row in rows for name in re.findall(r"`(\w+)`", row[2 + PACKAGES.index(package)])
+    ]
+    modules = {path.stem for path in (ROOT / package).glob("*.py") if "__" not in path.stem}
+    assert sorted(named) == sorted(modules)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_module_says_what_it_is(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        said = ast.get_docstring(ast.parse(path.read_text()))
+        assert len((said or "").split()) > 2, path

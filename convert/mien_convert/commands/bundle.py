@@ -51,4 +51,4 @@ def show(result: dict[str, Any]) -> None:
     if packed := result.get("packed"):
         print(f"{packed['zip']}: bundle {packed['name']}, hashes and known answers right")
         print(f"  {packed['bytes']} bytes, SHA-256 {packed['sha256']}")
-        print(f"  on the box: mien models install {Path(packed['zip']).name}")
+        print(f"  on the box: sudo mien models install {Path(packed['zip']).name}")

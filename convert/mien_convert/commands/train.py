@@ -1,4 +1,4 @@
-"""`mien-convert train`."""
+"""`mien-convert train`: a network learns by a preset; a run that was broken off goes on."""
 
 import argparse
 from pathlib import Path
