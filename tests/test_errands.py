@@ -75,6 +75,17 @@ def test_the_same_command_again_is_done_once(box: Box) -> None:
     assert box.rows("SELECT count(*) FROM tags") == [(1,)]
 
 
+def test_another_command_of_the_same_id_is_another(box: Box) -> None:
+    may = token(box, "sessions")
+    box.client("K-17", "live")
+    errand(box, "start", {"token": may, "client": "K-17", "id": "1"})
+    errand(box, "tag", {"token": may, "text": "Work", "how": "moment", "id": "1"})
+    assert errand(box, "stop", {"token": may, "id": "1"}).result == {
+        "running": False,
+        "length_s": 0.0,
+    }
+
+
 def test_no_consent_no_session(box: Box) -> None:
     may = token(box, "sessions")
     box.client("K-17")

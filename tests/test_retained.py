@@ -238,7 +238,7 @@ def test_only_the_newest_brokers_are_remembered(tmp_path: Path) -> None:
     assert list(kept) == [f"localhost:{port}" for port in range(2, BROKERS + 2)]
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"brokers": {"a": 1}}', b"\xff\x00"])
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"brokers": {"a": 1}}', b"\xff\x00", b'{"\xff"'])
 def test_a_damaged_file_is_told_and_begun_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:

@@ -21,7 +21,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
 
 def may(box: Box, name: str) -> bool:
     try:
-        box.db.read(lambda db: orders.allowed(db, name, Order(None, None, {})))
+        box.db.read(lambda db: orders.allowed(db, Order(name, None, None, {})))
     except OrderError:
         return False
     return True

@@ -24,8 +24,7 @@ _BOX = {"box": {"description": "What the box is called: [box] id, or the name it
 _PREFIX = {"prefix": {"description": "[mqtt] discovery_prefix.", "default": "homeassistant"}}
 _NAME = {"name": {"description": "The command.", "enum": sorted(orders.SCOPES)}}
 _COMMAND = {
-    "description": "May be empty. Plain text is taken for the one argument that start, tag and "
-    "checkin need.",
+    "description": "May be empty. What is no JSON object says no more than the topic does.",
     "type": "object",
     "properties": {
         "id": {

@@ -1,7 +1,8 @@
 """Commands by MQTT: who may give them, who carries them out, and what is answered.
 
-A command is a message on `mien/<box>/command/<name>`: empty, the argument in plain text, or a JSON
-object with `id` (answered with, and a sign of the same command sent twice), `token` and arguments.
+A command is a message on `mien/<box>/command/<name>`: a JSON object with `id` (answered with, and a
+sign of the same command sent twice), `token` and arguments, or anything else, which says no more
+than the topic does: Home Assistant's buttons and switches send such words.
 The service itself closes and opens the camera. All else is an errand for the page, which alone
 writes what people enter, with the same checks as if somebody had tapped there. See
 docs/smart-home.md.
@@ -46,12 +47,12 @@ SCOPES: dict[str, Scope] = {
 """The commands, and what a token must allow for each."""
 OWN = ("pause", "resume")
 """Those that the service does itself."""
-PLAIN: dict[str, str] = {"start": "client", "tag": "text", "checkin": "mood"}
-"""The argument that a payload means which is no JSON object."""
 
 LONGEST = 4096
 """Bytes of a payload."""
 LONGEST_ID = 100
+LONGEST_NAME = 40
+"""Letters that are kept of what somebody took for a command; no command has so many."""
 ASKED_WITHIN_S = 5.0
 """An errand that no page asks for within this is not carried out any more."""
 DONE_WITHIN_S = 30.0
@@ -63,8 +64,9 @@ REMEMBERED = 200
 
 
 class Order(Struct, frozen=True):
-    """What a payload says."""
+    """What a message says."""
 
+    name: str
     id: str | None
     token: str | None
     arguments: dict[str, Any]
@@ -84,37 +86,35 @@ class _Pending(Struct):
 
 
 def parse(name: str, payload: bytes) -> Order:
-    """What a command's payload says.
+    """What a command says.
 
     Raises:
-        OrderError: it is too large, or its `id` or `token` is no text.
+        OrderError: it is too large or broken, or its `id` or `token` is no text.
     """
     if len(payload) > LONGEST:
-        raise OrderError(f"a command has up to {LONGEST} bytes, this one {len(payload)}")
-    try:
-        said = msgspec.json.decode(payload) if payload.strip() else {}
-    except (msgspec.MsgspecError, RecursionError):
-        said = payload.decode(errors="replace").strip()
-    if not isinstance(said, dict):
-        # Home Assistant's buttons and switches send such words, which say no more than the topic.
-        bare = name not in PLAIN or said is None
-        said = {} if bare else {PLAIN[name]: said}
+        raise OrderError(f"a command has up to {LONGEST} bytes, this one has more")
+    said: dict[str, Any] = {}
+    if payload.lstrip().startswith(b"{"):
+        try:
+            said = msgspec.json.decode(payload, type=dict[str, Any])
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise OrderError(f"it begins as a JSON object but is none: {error}") from None
     for field in ("id", "token"):
         if not isinstance(said.get(field, ""), str):
             raise OrderError(f"{field!r} must be a text")
     id, token = said.pop("id", None) or None, said.pop("token", None) or None
     if id is not None and len(id) > LONGEST_ID:
         raise OrderError(f"'id' may have {LONGEST_ID} characters, not {len(id)}")
-    return Order(id, token, said)
+    return Order(name, id, token, said)
 
 
-def allowed(db: Any, name: str, order: Order) -> Held | None:
+def allowed(db: Any, order: Order) -> Held | None:
     """By which token a command may be carried out; None: it needs none.
 
     Raises:
         OrderError: it may not; the sentence says why.
     """
-    right = _right(name, order)
+    right = _right(order)
     if order.token is None:
         ticked = settings.get(db, SETTING, list[str])
         if right in TICKABLE and right in (DEFAULT if ticked is None else ticked):
@@ -131,11 +131,11 @@ def allowed(db: Any, name: str, order: Order) -> Held | None:
     return held
 
 
-def _right(name: str, order: Order) -> str:
+def _right(order: Order) -> str:
     """Home Assistant's switches have one topic for both: `pause` with `paused` false resumes."""
-    if name not in OWN:
-        return name
-    paused = order.arguments.get("paused", name == "pause")
+    if order.name not in OWN:
+        return order.name
+    paused = order.arguments.get("paused", order.name == "pause")
     if not isinstance(paused, bool):
         raise OrderError("'paused' must be true or false")
     return "pause" if paused else "resume"
@@ -177,6 +177,7 @@ class Orders:
         name = self._topics.commanded(topic)
         if name is None:
             return
+        name = name[:LONGEST_NAME]
         now = self._clock.monotonic()
         while self._taken and now - self._taken[0] >= WITHIN_S:
             self._taken.popleft()
@@ -229,17 +230,17 @@ class Orders:
         try:
             if name not in SCOPES:
                 raise OrderError(
-                    f"there is no command {name[:40]!r}; there are {', '.join(sorted(SCOPES))}"
+                    f"there is no command {name!r}; there are {', '.join(sorted(SCOPES))}"
                 )
             order = parse(name, payload)
             request = order.id
             if request is not None and self._known(name, request):
                 return
-            held: Held | None = self._read(lambda db: allowed(db, name, order))
+            held: Held | None = self._read(lambda db: allowed(db, order))
             if name not in OWN:
                 self._send(name, request, payload)
                 return
-            paused = _right(name, order) == "pause"
+            paused = _right(order) == "pause"
             self._pause(paused)
             self._answer(name, request, None, {"paused": paused})
             if held:
@@ -290,7 +291,7 @@ class Orders:
         self, name: str, request: str | None, error: str | None = None, result: Any = None
     ) -> None:
         if error:
-            log.warning("The command %r by MQTT was refused: %s", name[:40], error)
+            log.warning("The command %r by MQTT was refused: %s", name, error)
         else:
             log.info("The command %r came by MQTT and was obeyed.", name)
         response = Response(

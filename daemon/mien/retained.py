@@ -208,7 +208,7 @@ def _read(path: Path) -> _File:
         return msgspec.json.decode(path.read_bytes(), type=_File)
     except FileNotFoundError:
         return _File()
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         log.warning(
             "%s cannot be read (%s), so what a former name of this box left at the broker is not "
             "known any more; see it with `mosquitto_sub -v -t 'mien/#'`.",

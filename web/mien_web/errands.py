@@ -62,7 +62,7 @@ def carry_out(errand: Errand) -> Done:
     try:
         order = orders.parse(errand.name, errand.body)
         # Asked again: since the service did, a token may have been revoked.
-        held = desk.read(lambda db: orders.allowed(db, errand.name, order))
+        held = desk.read(lambda db: orders.allowed(db, order))
         g.login, g.user = None, held.user if held else None
         if held and tokens.stale(held, door.now_ms()):
             desk.write(lambda db: tokens.used(db, held.id, door.now_ms()))
@@ -154,4 +154,4 @@ def _key(order: Order, held: Held | None) -> str:
     whatever was restarted meanwhile."""
     if order.id is None:
         return str(uuid.uuid4())
-    return str(uuid.uuid5(_SPACE, f"{held.id if held else ''}/{order.id}"))
+    return str(uuid.uuid5(_SPACE, f"{held.id if held else ''}/{order.name}/{order.id}"))
