@@ -36,7 +36,7 @@ class Snoozed(Struct, frozen=True):
     people: int
 
 
-@offer("GET", "/status", "status", "How the box is", answer=Health, problems=(503,))
+@offer("GET", "/status", "status", "How the box is", answer=Health)
 def status() -> Health:
     try:
         health = desk.control().status()
@@ -48,7 +48,7 @@ def status() -> Health:
 
 @offer(
     "GET", "/metrics", "status", "Counters and gauges of the box in Prometheus’ text format",
-    answer="text/plain", problems=(503,),
+    answer="text/plain",
 )  # fmt: skip
 def metrics() -> Response:
     try:
@@ -58,13 +58,12 @@ def metrics() -> Response:
     return Response(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-@offer("POST", "/pause", "control", "Close the camera", answer=Paused, problems=(503,))
+@offer("POST", "/pause", "control", "Close the camera", answer=Paused)
 def pause() -> Paused:
     return _switch(True)
 
 
-@offer("POST", "/resume", "control", "Open it again, where consent allows", answer=Paused,
-       problems=(503,))  # fmt: skip
+@offer("POST", "/resume", "control", "Open it again, where consent allows", answer=Paused)
 def resume() -> Paused:
     return _switch(False)
 

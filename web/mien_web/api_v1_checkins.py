@@ -1,7 +1,5 @@
 """Check-ins over the API and by MQTT: what somebody said, read and written by their programs."""
 
-import re
-import uuid
 from datetime import date
 from typing import Any
 
@@ -15,7 +13,7 @@ from mien.clients import Client
 from mien.clock import iso
 from mien.emotions import Emotion
 from mien_web import desk, door, parts, when
-from mien_web.api_v1_gate import offer
+from mien_web.api_v1_gate import key_of, offer
 from mien_web.api_v1_log import PERSON, SPAN, span, whom
 from mien_web.when import WhenError
 
@@ -78,7 +76,7 @@ class Activities(Struct, frozen=True):
 
 @offer(
     "GET", "/checkins", "checkins", "Check-ins of some days",
-    answer=Checkins, parameters=(*SPAN, PERSON), problems=(404, 422),
+    answer=Checkins, parameters=(*SPAN, PERSON), problems=(404,),
 )  # fmt: skip
 def listed() -> Checkins:
     who, (first, last) = whom(), span()
@@ -88,10 +86,10 @@ def listed() -> Checkins:
 
 @offer(
     "POST", "/checkins", "checkins", "Keep a check-in",
-    answer=CheckinTold, body=Said, status=201, problems=(400, 404, 409, 413, 422),
+    answer=CheckinTold, body=Said, status=201, problems=(404, 409),
 )  # fmt: skip
 def add(body: Said) -> CheckinTold:
-    return keep(whom(body.person), body, _id(body.id) if body.id else str(uuid.uuid4()), "api")
+    return keep(whom(body.person), body, key_of(body.id), "api")
 
 
 @offer("GET", "/checkins/<id>", "checkins", "One check-in",
@@ -103,12 +101,12 @@ def one(id: str) -> CheckinTold:
 
 @offer(
     "PUT", "/checkins/<id>", "checkins", "Keep a check-in under an id of yours, or change it",
-    answer=CheckinTold, body=Said, problems=(400, 404, 409, 413, 422),
+    answer=CheckinTold, body=Said, problems=(404, 409),
 )  # fmt: skip
 def put(id: str, body: Said) -> CheckinTold:
     if body.id is not None and body.id != id:
         abort(422, gettext("“id” in the body is not the one in the address."))
-    return keep(whom(body.person), body, _id(id), "api", again=True)
+    return keep(whom(body.person), body, key_of(id), "api", again=True)
 
 
 @offer("DELETE", "/checkins/<id>", "checkins", "Take a check-in out; the page can bring it back",
@@ -179,12 +177,6 @@ def _found(who: Client, id: str) -> Checkin:
 
 def _missing() -> Any:
     abort(404, gettext("There is no such check-in of this person."))
-
-
-def _id(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
-        abort(422, gettext("An id must be a UUID in small letters, made anew for each check-in."))
-    return text
 
 
 def _told(who: Client, one: Checkin) -> CheckinTold:

@@ -69,6 +69,8 @@ def _operation(one: Offer, ref_of: dict[Any, Any]) -> dict[str, Any]:
     codes = {*one.problems, 422}  # an unknown parameter is refused everywhere
     if one.scope is not None:
         codes |= {401, 403, 429, 503}
+    if one.body is not None:
+        codes |= {400, 413}
     good: dict[str, Any] = {"description": one.summary}
     if one.answer is not None:
         kind = one.answer if isinstance(one.answer, str) else "application/json"

@@ -4,6 +4,7 @@ No cookie counts here, so no other web site can act in a visitor's name, and for
 asked for (see `guard`).
 """
 
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -14,7 +15,7 @@ from flask_babel import gettext
 from msgspec import Struct
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
-from mien import attempts, tokens
+from mien import attempts, taps, tokens
 from mien.database import StoreError
 from mien.tokens import Scope
 from mien_web import desk, door, guard, parts
@@ -152,8 +153,17 @@ def _sent(kind: type[Struct]) -> Any:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
         abort(422, gettext("The body is not as it should be: %(why)s.", why=error))
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         abort(400, gettext("The body must be a JSON object: %(why)s.", why=error))
+
+
+def key_of(id: str | None) -> str:
+    """What a thing is kept under: this id, which makes it known when sent again, or a new one."""
+    if not id:
+        return str(uuid.uuid4())
+    if not taps.is_id(id):
+        abort(422, gettext("An id must be a UUID in small letters, a new one for each new thing."))
+    return id
 
 
 # ── what is answered instead ─────────────────────────────────────────────────────────────────────

@@ -101,7 +101,7 @@ class Patterns(Struct, frozen=True):
 
 @offer(
     "GET", "/log/days", "log", "What was seen, day by day",
-    answer=Days, parameters=(*SPAN, PERSON), problems=(404, 422),
+    answer=Days, parameters=(*SPAN, PERSON), problems=(404,),
 )  # fmt: skip
 def days() -> Days:
     who, (first, last) = whom(), span()
@@ -114,7 +114,7 @@ def days() -> Days:
 
 @offer(
     "GET", "/log/days/<day>", "log", "What was seen on a day, hour by hour",
-    answer=Hours, parameters=(PERSON,), problems=(404, 422),
+    answer=Hours, parameters=(PERSON,), problems=(404,),
 )  # fmt: skip
 def hours(day: str) -> Hours:
     who, wanted = whom(), _date("day", day)
@@ -133,7 +133,7 @@ def hours(day: str) -> Hours:
 
 @offer(
     "GET", "/patterns", "checkins", "Patterns of check-ins, each figure with its interval",
-    answer=Patterns, parameters=(PERSON,), problems=(404, 422),
+    answer=Patterns, parameters=(PERSON,), problems=(404,),
 )  # fmt: skip
 def patterns() -> Patterns:
     who = whom()

@@ -8,7 +8,7 @@ from flask import abort, request
 from flask_babel import gettext
 from msgspec import Struct
 
-from mien import captures, clients, sessions, taps
+from mien import captures, clients, sessions
 from mien.clients import Client
 from mien.clock import iso
 from mien.events import EXPRESSIONS, Expression
@@ -16,7 +16,7 @@ from mien.sessions import KeywordError, Session
 from mien.taps import Tap
 from mien_web import clients as client_page
 from mien_web import desk, leading, session, session_words
-from mien_web.api_v1_gate import Parameter, offer
+from mien_web.api_v1_gate import Parameter, key_of, offer
 
 MOST = 200
 How = Literal["on", "off", "moment"]
@@ -101,7 +101,7 @@ def led() -> Sessions:
 
 @offer(
     "POST", "/sessions", "sessions", "Start a session, or join the one that runs",
-    answer=SessionTold, body=Start, status=201, problems=(400, 404, 409, 422, 503),
+    answer=SessionTold, body=Start, status=201, problems=(404, 409),
 )  # fmt: skip
 def begin(body: Start) -> SessionTold:
     return start(body.client)
@@ -115,22 +115,20 @@ def end(id: str) -> SessionTold:
 
 @offer(
     "POST", "/sessions/<id>/tags", "sessions", "Tag what is being talked about",
-    answer=Tagged, body=Tag, status=201, problems=(400, 404, 409, 422),
+    answer=Tagged, body=Tag, status=201, problems=(404, 409),
 )  # fmt: skip
 def add_tag(id: str, body: Tag) -> Tagged:
-    if body.id is not None and not taps.is_id(body.id):
-        abort(422, gettext("An id must be a UUID in small letters, made anew for each tag."))
-    found, client = session.find(id)
-    return tag(found, client, body.text, body.how, body.id or str(uuid.uuid4()))
+    key = key_of(body.id)
+    return tag(*session.find(id), body.text, body.how, key)
 
 
 @offer(
     "POST", "/sessions/<id>/captures", "sessions", "Keep the face as it is now",
-    answer=Captured, body=Capture, status=201, problems=(400, 404, 409, 413, 422, 502, 503),
+    answer=Captured, body=Capture, status=201, problems=(404, 409, 502),
 )  # fmt: skip
 def add_capture(id: str, body: Capture) -> Captured:
+    key = key_of(body.id)
     found, _ = session.find(id)
-    key = body.id or str(uuid.uuid4())
     leading.capture(found, key)
     kept = desk.read(lambda db: captures.find(db, key, desk.user().id))
     if kept is None:
