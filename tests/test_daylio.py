@@ -100,7 +100,7 @@ def test_rows_that_cannot_be_read_are_told_with_their_line(row: str, sentence: s
 
 def test_a_survey_finds_the_words_to_ask_for() -> None:
     rows = [f"2026-11-{day:02},,,20:00,{word},,," for day, word in enumerate(
-        ["Rad", "rad", "wobbly", "Wobbly", "super", "bien", "", "mies"], 1
+        ["Rad", "rad", "wobbly", "Wobbly", "super", "bien", "", "ok"], 1
     )]  # fmt: skip
     table = Table(io.BytesIO("\n".join([HEADER, *rows, "x,,,,,,,"]).encode()), "a.csv")
     with table:
