@@ -66,6 +66,17 @@ def test_a_command_on_the_box_is_shown_with_the_rights_it_needs(page: str) -> No
     assert "sudo -u mien" not in text  # the wrapper refuses who is not root
 
 
+def test_what_troubleshooting_quotes_is_what_the_box_says() -> None:
+    sources = [*ROOT.glob("daemon/**/*.py"), *ROOT.glob("web/mien_web/**/*.py")]
+    sources += ROOT.glob("web/mien_web/templates/**/*.html")
+    said = "".join(re.sub(r'"\s*\n\s*f?"', "", path.read_text()) for path in sources).lower()
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    seen = "".join(line.split("|")[1] for line in text.splitlines() if line.startswith("|"))
+    quoted = re.findall(r'"([^"]+)"', seen)
+    browsers = {"Your connection is not private"}
+    assert {one for one in quoted if one.rstrip(" …").lower() not in said} == browsers
+
+
 def test_every_decision_has_a_page() -> None:
     pages = {path.stem for path in (ROOT / "docs" / "decisions").glob("*.md")}
     assert pages >= {"layout", "processes", "outbox", "time", "privacy", "faces"}
