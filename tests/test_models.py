@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bundle_samples import made
 from mien.__main__ import main
 from mien.bundle import Bundle, BundleError, load_bundle, shipped_bundle
 from mien.bundles import SHIPPED, Bundles, open_bundle
@@ -40,20 +41,6 @@ def bundles(config: Config) -> Bundles:
 
 def accept(_: Bundle) -> None:
     """Instead of a self-test, where it does not matter."""
-
-
-def made(folder: Path, name: str = "fer-a", **files: bytes) -> Path:
-    """A sound bundle of that name, with these files in place of its own."""
-    bundle = Path(shutil.copytree(shipped_bundle(), folder / name))
-    toml = bundle / "bundle.toml"
-    text = toml.read_text().replace(f'name = "{shipped_bundle().name}"', f'name = "{name}"')
-    for file, content in files.items():
-        path = next(bundle.glob(f"{file}.*"))
-        before = hashlib.sha256(path.read_bytes()).hexdigest()
-        path.write_bytes(content)
-        text = text.replace(before, hashlib.sha256(content).hexdigest())
-    toml.write_text(text)
-    return bundle
 
 
 def install(bundles: Bundles, folder: Path, *names: str) -> None:

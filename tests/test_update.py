@@ -6,19 +6,27 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
+from bundle_samples import made
 from mien import releases
+from mien.bundle import Bundle, BundleError
+from mien.bundles import SHIPPED, Bundles
 from mien.releases import ReleaseError
 from mien.update import Trouble, UpdateError, Updater, alone
+from mien_convert.bundle import pack
 
 STEPS = [
     "verified", "begun", "staged", "checked", "stopped", "copied", "switching", "laid", "switched",
     "started", "kept", "opened", "done",
 ]  # fmt: skip
+
+
+NETWORK_STEPS = ["verified", "tested", "begun", "switched", "started", "kept", "done"]
 
 
 class Pulled(BaseException):
@@ -35,16 +43,21 @@ class Machine:
         self.broken: set[str] = set()
         self.damaged_config: set[str] = set()
         self.looks, self.hopeless_after = 0, 1000
+        self.reads_with = SHIPPED
+        self.cannot_read_with: set[str] = set()
 
     def stop(self) -> None:
         self.running = self.reachable = False
 
     def trial(self) -> None:
         self.running = True
+        self.reads_with = Bundles(self.state).active
         with open(self.state / "mien.db", "a") as store:
             store.write(f"migrated by {current(self.opt)}\n")
 
     def open(self) -> None:
+        if not self.running:
+            self.reads_with = Bundles(self.state).active
         self.running = self.reachable = True
 
     def lay(self, release: Path) -> None:
@@ -63,6 +76,10 @@ class Machine:
         if current(self.opt) not in self.broken:
             return None
         return Trouble("it crashes", lasting=self.looks >= self.hopeless_after)
+
+    def unread(self) -> Trouble | None:
+        bad = self.reads_with in self.cannot_read_with
+        return Trouble("the activated bundle cannot be used") if bad else None
 
 
 def current(opt: Path) -> str:
@@ -96,6 +113,18 @@ class Box:
             self.opt, self.state, self.folder / "mien.toml", self.signers, self.machine, passed
         )
 
+    def network(self, name: str = "fer-b") -> Path:
+        """A signed bundle."""
+        path = self.folder / f"{name}.zip"
+        pack(made(self.folder, name), path)
+        self.sign(path)
+        return path
+
+    def sign(self, path: Path) -> None:
+        path.with_name(f"{path.name}.sig").unlink(missing_ok=True)
+        sign = ["ssh-keygen", "-q", "-Y", "sign", "-f", self.key, "-n", "mien-release"]
+        subprocess.run([*sign, path], check=True, capture_output=True)
+
     def store(self) -> str:
         return (self.state / "mien.db").read_text()
 
@@ -105,9 +134,7 @@ class Box:
         files = {"release": f"{version}\n".encode(), "install.sh": b"#!/bin/sh\n"}
         sums = "".join(f"{hashlib.sha256(b).hexdigest()}  {n}\n" for n, b in files.items())
         (self.folder / "SHA256SUMS").write_text(sums)
-        (self.folder / "SHA256SUMS.sig").unlink(missing_ok=True)
-        sign = ["ssh-keygen", "-q", "-Y", "sign", "-f", self.key, "-n", "mien-release"]
-        subprocess.run([*sign, self.folder / "SHA256SUMS"], check=True, capture_output=True)
+        self.sign(self.folder / "SHA256SUMS")
         files["SHA256SUMS"] = sums.encode()
         files["SHA256SUMS.sig"] = (self.folder / "SHA256SUMS.sig").read_bytes()
         files.update({name.replace("__", "."): content for name, content in spoil.items()})
@@ -301,6 +328,89 @@ class TestReleases:
         box.machine.stage = stage  # type: ignore[method-assign]
         box.updater().update(str(box.bundle(evil=b"x")))
         assert seen == ["install.sh", "release"]
+
+
+def accept(_: Bundle) -> None:
+    """Instead of a self-test, where it does not matter."""
+
+
+def reads_as_before(box: Box) -> None:
+    assert (current(box.opt), box.machine.reads_with) == ("1.0", SHIPPED)
+    assert Bundles(box.state).active == SHIPPED
+    assert box.machine.running
+    assert box.machine.reachable
+    assert not (box.opt / "update.json").exists()
+    assert not (box.opt / "incoming").exists()
+
+
+class TestNetwork:
+    def test_a_good_one_stays(self, box: Box) -> None:
+        assert box.updater().update_network(str(box.network()), accept) == "fer-b"
+        assert box.steps == NETWORK_STEPS
+        assert box.machine.reads_with == Bundles(box.state).active == "fer-b"
+        assert box.machine.reachable
+        assert not (box.opt / "update.json").exists()
+        assert not (box.opt / "incoming").exists()
+        with pytest.raises(UpdateError, match="reads with fer-b already"):
+            box.updater().update_network(str(box.folder / "fer-b.zip"), accept)
+
+    @pytest.mark.parametrize("how", ["it crashes", "the activated bundle cannot be used"])
+    def test_one_that_does_not_run_well_is_taken_back(self, box: Box, how: str) -> None:
+        if how == "it crashes":
+            box.machine.trouble = lambda: (  # type: ignore[method-assign]
+                Trouble(how) if box.machine.reads_with == "fer-b" else None
+            )
+        else:
+            box.machine.cannot_read_with.add("fer-b")
+        with pytest.raises(UpdateError, match=rf"{how}\), so it reads with shipped again"):
+            box.updater().update_network(str(box.network()), accept)
+        reads_as_before(box)
+
+    @pytest.mark.parametrize("step", NETWORK_STEPS)
+    def test_a_pulled_plug_leaves_a_box_that_starts(self, box: Box, step: str) -> None:
+        network = str(box.network())
+        with pytest.raises(Pulled):
+            box.updater(after=step).update_network(network, accept)
+        box.machine.stop()
+        said = box.updater().recover()
+        box.machine.open()
+        begun = step in ("begun", "switched", "started")
+        assert said == (
+            "the change to fer-b was not finished, so shipped reads as before" if begun else None
+        )
+        kept = step in ("kept", "done")
+        assert box.machine.reads_with == ("fer-b" if kept else SHIPPED)
+        if not kept:
+            reads_as_before(box)
+            assert box.updater().update_network(network, accept) == "fer-b"
+
+    def test_what_fails_its_test_is_never_read_with(self, box: Box) -> None:
+        def test(bundle: Bundle) -> None:
+            raise BundleError(f"bundle {bundle.name} takes 80 ms an inference")
+
+        with pytest.raises(BundleError, match="takes 80 ms"):
+            box.updater().update_network(str(box.network()), test)
+        assert box.steps == ["verified"]
+        reads_as_before(box)
+
+    def test_not_signed(self, box: Box) -> None:
+        self.refused(box, lambda signature: signature.unlink(), r"\.sig \(the signature that must")
+
+    def test_signed_for_another_file(self, box: Box) -> None:
+        other = box.folder / "other"
+        other.write_text("other")
+        box.sign(other)
+        sums = (box.folder / "other.sig").read_bytes()
+        self.refused(box, lambda signature: signature.write_bytes(sums), "not of this file")
+
+    def refused(self, box: Box, spoil: Callable[[Path], object], why: str) -> None:
+        network = box.network()
+        spoil(network.with_name(f"{network.name}.sig"))
+        with pytest.raises(ReleaseError, match=why):
+            box.updater().update_network(str(network), accept)
+        assert box.steps == []
+        reads_as_before(box)
+        assert Bundles(box.state).installed == []
 
 
 def test_the_command_asks_for_rights_first() -> None:

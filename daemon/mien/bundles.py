@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 SHIPPED = "shipped"
 """The name by which the bundle of this version is activated."""
+UNUSABLE = "the activated bundle cannot be used"
 MAX_BYTES = 64 << 20
 MAX_FILES = 32
 _WORK = ".unfinished-"
@@ -71,9 +72,7 @@ def instead(trouble: Exception) -> Chosen:
         BundleError: the shipped one cannot be trusted either.
     """
     bundle = load_bundle(shipped_bundle())
-    text = (
-        f"the activated bundle cannot be used, the shipped {bundle.name} reads instead: {trouble}"
-    )
+    text = f"{UNUSABLE}, the shipped {bundle.name} reads instead: {trouble}"
     return Chosen(bundle, "shipped", text)
 
 

@@ -1,5 +1,6 @@
 """A release as it comes to the box: one tar with a signed list of checksums, of which nothing is
-believed before its signature and nothing used before its checksum is right."""
+believed before its signature and nothing used before its checksum is right. Or a network alone: the
+zip of a bundle, with its signature beside it."""
 
 import hashlib
 import re
@@ -12,12 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from mien.bundles import MAX_BYTES
 from mien.events import MienError
 
 SIGNER, NAMESPACE = "mien", "mien-release"
 """Who signs releases, in `allowed_signers`, and what for: see ssh-keygen(1), -Y."""
 LARGEST = 2 << 30
 """Bytes that a release may unpack to."""
+SIGNATURE = ".sig"
 
 
 class ReleaseError(MienError, RuntimeError):
@@ -35,23 +38,52 @@ def unpacked(source: str, folder: Path, signers: Path) -> Iterator[Path]:
     Raises:
         ReleaseError: it is not signed by one of them, not whole, or cannot be unpacked.
     """
+    with _incoming(folder):
+        try:
+            with _opened(_fetched(source, folder)) as archive:
+                top = _top(archive)
+                sums = _signed(archive, top, folder, signers)
+                _unpack(archive, top, sums, folder / top)
+        except OSError as error:
+            raise ReleaseError(
+                f"the release could not be unpacked: {error}; nothing was changed"
+            ) from None
+        yield folder / top
+
+
+@contextmanager
+def network(source: str, folder: Path, signers: Path) -> Iterator[Path]:
+    """The zip of a bundle of this file or https address, verified by the signature that lies beside
+    it under the same name with `.sig`: a copy in `folder`, as for `unpacked`.
+
+    Raises:
+        ReleaseError: it is not signed by one of them, or cannot be read.
+    """
+    with _incoming(folder):
+        try:
+            copy = folder / "bundle.zip"
+            shutil.copyfile(_fetched(source, folder), copy)
+            signature = _fetched(source + SIGNATURE, folder).read_bytes()
+            if copy.stat().st_size > MAX_BYTES:
+                raise ReleaseError(f"no bundle has more than {MAX_BYTES >> 20} MB")
+            _verify(copy.read_bytes(), signature, folder, signers)
+        except OSError as error:
+            raise ReleaseError(
+                f"the bundle could not be read: {error}; nothing was changed"
+            ) from None
+        yield copy
+
+
+@contextmanager
+def _incoming(folder: Path) -> Iterator[None]:
+    """The folder is empty, and gone afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        folder.mkdir(parents=True)
-        with _opened(_fetched(source, folder)) as archive:
-            top = _top(archive)
-            sums = _signed(archive, top, folder, signers)
-            _unpack(archive, top, sums, folder / top)
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise ReleaseError(
-            f"the release could not be unpacked: {error}; nothing was changed"
-        ) from None
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    try:
-        yield folder / top
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise ReleaseError(f"{folder} cannot be made: {error}; nothing was changed") from None
+        yield
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -79,35 +111,44 @@ def _signed(archive: tarfile.TarFile, top: str, folder: Path, signers: Path) -> 
     sums, signature = (_member(archive, f"{top}/SHA256SUMS{end}") for end in ("", ".sig"))
     if not sums or not signature:
         raise ReleaseError("this is no release of Mien: it has no signed list of checksums")
+    _verify(sums, signature, folder, signers)
+    return sums.decode(errors="replace")
+
+
+def _verify(content: bytes, signature: bytes, folder: Path, signers: Path) -> None:
     if not signers.exists() or "ssh-" not in signers.read_text():
         raise ReleaseError(f"this box knows no key that releases are signed with: see {signers}")
-    file = folder / "SHA256SUMS.sig"
+    file = folder / "signature"
     file.write_bytes(signature)
     command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", SIGNER, "-n", NAMESPACE]
-    done = subprocess.run([*command, "-s", str(file)], input=sums, capture_output=True)
+    done = subprocess.run([*command, "-s", str(file)], input=content, capture_output=True)
     if done.returncode:
         raise ReleaseError(
-            "the signature of this release is not by a key that this box knows, so it was not "
-            "used. Download it again from where you got Mien."
+            "the signature is not by a key that this box knows, or not of this file, so it was not "
+            "used. Download it again from where you got it."
         )
-    return sums.decode(errors="replace")
 
 
 def _fetched(source: str, folder: Path) -> Path:
     if not source.startswith("https://"):
         file = Path(source)
         if "://" in source or not file.is_file():
-            raise ReleaseError(f"there is no file {source}; give a file, or an https:// address")
+            signed = (
+                " (the signature that must lie beside it)" if source.endswith(SIGNATURE) else ""
+            )
+            raise ReleaseError(
+                f"there is no file {source}{signed}; give a file, or an https:// address"
+            )
         return file
     try:
         with (
             urllib.request.urlopen(source, timeout=30) as answer,
-            open(folder / "bundle.tar", "wb") as to,
+            open(folder / "fetched", "wb") as to,
         ):
             shutil.copyfileobj(answer, to, 1 << 20)
     except OSError as error:
         raise ReleaseError(f"{source} cannot be fetched: {error}; nothing was changed") from None
-    return folder / "bundle.tar"
+    return folder / "fetched"
 
 
 @contextmanager

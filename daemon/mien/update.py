@@ -4,6 +4,8 @@ starts: what was begun and not finished is taken back at the next start.
     bundle → signature and checksums → a new release folder → its own check of the config →
     a copy of the store → the switch → a minute's trial → kept, or all of it taken back
 
+A network alone comes the same way: signature → its self-test → the switch → trial → kept or back.
+
 See docs/decisions/updates.md.
 """
 
@@ -21,6 +23,8 @@ import msgspec
 from msgspec import Struct
 
 from mien import releases
+from mien.bundle import Bundle
+from mien.bundles import Bundles
 from mien.events import MienError
 
 TRIAL_S = 60.0
@@ -38,7 +42,10 @@ class Begun(Struct):
     former: str
     """Releases by the name of their folder."""
     new: str
+    """The same where only the network is another."""
     phase: Literal["staging", "copying", "switching", "kept"] = "staging"
+    network: str | None = None
+    """The bundle on trial."""
 
 
 class Trouble(Struct, frozen=True):
@@ -76,6 +83,10 @@ class Machine(Protocol):
         """Why the release that was started is not well; None when it is."""
         ...
 
+    def unread(self) -> Trouble | None:
+        """Why it does not read with the activated network; None when it does."""
+        ...
+
 
 class Updater:
     """Updates the box under `opt` with its store under `state`.
@@ -99,6 +110,7 @@ class Updater:
         self._config = config
         self._signers = signers
         self._machine = machine
+        self._bundles = Bundles(state)
         self._passed = passed
 
     def update(self, source: str) -> str:
@@ -131,6 +143,47 @@ class Updater:
         self._switch(Begun(former, new))
         return new
 
+    def update_network(self, source: str, test: Callable[[Bundle], None]) -> str:
+        """Read with the network of this file or https address from now on; its name.
+
+        Args:
+            test: raises what is wrong with a bundle, before anything is switched.
+
+        Raises:
+            UpdateError: it does not run well, and the one before reads again.
+            MienError: it is not signed, not whole, or failed its test; nothing was changed.
+        """
+        if self.recover():
+            self._machine.open()
+        release = self._link("current")
+        if release is None:
+            raise UpdateError(f"nothing is installed under {self._opt}; run install.sh first")
+        with releases.network(source, self._opt / "incoming", self._signers) as file:
+            self._passed("verified")
+            bundle, _ = self._bundles.install(file, test)
+        if bundle.name == self._bundles.active:
+            raise UpdateError(f"the box reads with {bundle.name} already")
+        self._passed("tested")
+        self._begin(Begun(release, release, "switching", bundle.name))
+        self._passed("begun")
+        self._bundles.activate(bundle.name)
+        self._passed("switched")
+        self._machine.stop()
+        self._machine.trial()
+        self._passed("started")
+        if trouble := self._trouble() or self._machine.unread():
+            self.recover()
+            self._machine.open()
+            raise UpdateError(
+                f"with {bundle.name} the box did not run well ({trouble.text}), so it reads with "
+                f"{self._bundles.active} again"
+            )
+        self._finish()
+        self._passed("kept")
+        self._machine.open()
+        self._passed("done")
+        return bundle.name
+
     def recover(self) -> str | None:
         """Take back what was begun and not finished, or finish what was kept; a sentence, None when
         there is nothing. Afterwards the machine is to be opened."""
@@ -138,6 +191,8 @@ class Updater:
         if begun is None:
             shutil.rmtree(self._opt / "incoming", ignore_errors=True)
             return None
+        if begun.network:
+            return self._recover_network(begun.network)
         if begun.phase == "kept":
             self._finish()
             self._prune()
@@ -151,6 +206,13 @@ class Updater:
         _durable(self._opt)
         self._finish()
         return f"the update to {begun.new} was not finished, so {begun.former} runs as before"
+
+    def _recover_network(self, name: str) -> str:
+        self._machine.stop()
+        if self._bundles.active == name:
+            self._bundles.back()
+        self._finish()
+        return f"the change to {name} was not finished, so {self._bundles.active} reads as before"
 
     # ── the switch ───────────────────────────────────────────────────────────────────────────
 

@@ -1,14 +1,19 @@
-"""`mien update`: another release on an installed box, or the former one again."""
+"""`mien update`: another release or network on an installed box, or the former one again."""
 
 import argparse
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mien.bundle import Bundle
+from mien.bundles import UNUSABLE
+from mien.commands.models import self_test
+from mien.commands.run import load_config
 from mien.control import ControlClient, ControlError
 from mien.events import MienError
 from mien.update import Trouble, Updater, alone
@@ -22,6 +27,7 @@ CONTROL, PAGE = Path("/run/mien/control.sock"), Path("/run/mien-web.sock")
 
 _SAID = {
     "verified": "the signature and every file are right",
+    "tested": "the network gives the answers that it must, fast enough",
     "staged": "the new release is in its folder",
     "checked": "it can use the config of this box",
     "copied": "the store is copied",
@@ -33,11 +39,12 @@ _SAID = {
 def add(subcommands: Any) -> None:
     parser = subcommands.add_parser(
         "update",
-        help="another release on an installed box",
-        description="Verify a release, try it, and keep it or go back. The page is away for about "
-        "a minute, so not while a session runs.",
+        help="another release or network on an installed box",
+        description="Verify a release (.tar) or a network alone (.zip, with its signature .zip.sig "
+        "beside it), try it, and keep it or go back. The page is away for about a minute, so not "
+        "while a session runs.",
     )
-    parser.add_argument("source", nargs="?", metavar="FILE|URL", help="a release, see docs")
+    parser.add_argument("source", nargs="?", metavar="FILE|URL", help="a release or a network")
     parser.add_argument("--now", action="store_true", help="even while a session runs")
     parser.add_argument(
         "--recover", action="store_true", help="take back an update that was broken off"
@@ -61,8 +68,26 @@ def run(args: argparse.Namespace) -> int:
                 print(f"mien: {said}")
                 machine.open()
             return 0
-        print(f"mien: release {updater.update(args.source)} runs")
+        if args.source.endswith(".zip"):
+            print(f"mien: the box reads with {updater.update_network(args.source, _test())}")
+        else:
+            print(f"mien: release {updater.update(args.source)} runs")
     return 0
+
+
+def _test() -> Callable[[Bundle], None]:
+    """What a network must pass here."""
+    config = load_config(CONFIG)
+    if named := config.expression.bundle:
+        raise MienError(
+            f"the config names the network {named}, which wins over any other: take `bundle` out "
+            f"of the section [expression] of {CONFIG}"
+        )
+
+    def test(bundle: Bundle) -> None:
+        self_test(bundle, config)
+
+    return test
 
 
 def _tell(step: str) -> None:
@@ -110,6 +135,10 @@ class Systemd:
         if failed:
             return Trouble(failed[0])
         return None if _page_answers() else Trouble("the page does not answer")
+
+    def unread(self) -> Trouble | None:
+        said = next(p.text for p in ControlClient(CONTROL).status().parts if p.name == "expression")
+        return Trouble(said) if said.startswith(UNUSABLE) else None
 
 
 class AtBoot(Systemd):
