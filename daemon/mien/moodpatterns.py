@@ -5,6 +5,8 @@ the procedure of Benjamini and Hochberg over all of their table (`dayfigures.mar
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -124,9 +126,11 @@ def by_activity(reports: Sequence[Report]) -> list[Activity]:
     for row in rows:
         for activity in row.report.activities:
             with_it.setdefault(activity, []).append(row)
-    moods = Whole(_moods(rows))
-    feelings = Marks(_bits(rows), len(EMOTIONS))
-    spoken = {bit for _, bits in _bits(rows) for bit in range(len(EMOTIONS)) if bits >> bit & 1}
+    if not with_it:
+        return []
+    moods, said = Whole(_moods(rows)), _bits(rows)
+    feelings = Marks(said, len(EMOTIONS))
+    spoken = reduce(or_, (bits for _, bits in said), 0)
     found: list[tuple[str, list[_Row], Figure]] = []
     tried: list[tuple[str, Feeling]] = []
     for place, (id, part) in enumerate(sorted(with_it.items(), key=lambda i: (-len(i[1]), i[0]))):
@@ -136,7 +140,7 @@ def by_activity(reports: Sequence[Report]) -> list[Activity]:
         tried += [
             (id, Feeling(EMOTIONS[bit], held, apart))
             for bit, (held, apart) in enumerate(feelings.parted(_bits(part)))
-            if apart.value is not None and bit in spoken
+            if apart.value is not None and spoken >> bit & 1
         ]
     clear: dict[str, list[Feeling]] = {}
     for (id, feeling), sure in zip(tried, marked([f.difference for _, f in tried]), strict=True):
