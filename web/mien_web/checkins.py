@@ -9,7 +9,6 @@ import uuid
 from contextlib import suppress
 from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, abort, current_app, flash, jsonify, redirect, render_template, request
 from flask import url_for as to
@@ -29,6 +28,7 @@ from mien_web import (
     checkin_list,
     desk,
     door,
+    languages,
     mood_words,
     parts,
     person,
@@ -83,7 +83,7 @@ def new() -> str:
     draft, problem = Draft(str(uuid.uuid4())), None
     if said := request.args.get("at"):
         try:
-            at = when.parsed(said, box_zone())
+            at = when.parsed(said, languages.zone())
             draft = Draft(draft.id, when="other", date=f"{at:%Y-%m-%d}", time=f"{at:%H:%M}")
         except WhenError as error:
             problem = error
@@ -171,7 +171,7 @@ def form(draft: Draft, error: Exception | None, act: str = "new") -> str:
     texts = [one.text for one in known]
     # One that was hidden since stays where it was said.
     texts += [one for one in draft.activities if one.casefold() not in map(str.casefold, texts)]
-    local = zone.local(_now_ms(), box_zone())
+    local = zone.local(_now_ms(), languages.zone())
     return render_template(
         "checkins/form.html",
         who=who,
@@ -204,7 +204,7 @@ def show(id: str) -> str:
         "checkins/show.html",
         one=one,
         how=request.args.get("how", ""),
-        at=checkin_list.moment(one, box_zone()),
+        at=checkin_list.moment(one, languages.zone()),
         words=mood_words,
         almanac=almanac,
         day=date.fromordinal(one.day) if one.day else None,
@@ -229,7 +229,7 @@ def bring_back(id: str) -> Answer:
 
 @page.before_app_request
 def _sweep() -> None:
-    """Erase for good what nobody brought back, whatever page is asked for; the watchdog asks, too."""
+    """Erase for good what nobody brought back, whatever is asked for; the watchdog asks, too."""
     clock = desk.clock()
     now, stamp = clock.monotonic(), clock.stamp()
     if now - current_app.extensions.get("mien.swept", -math.inf) < SWEPT_S or not stamp.clock_ok:
@@ -248,7 +248,7 @@ def index() -> str:
     emotion = next((name for name in EMOTIONS if name == said.get("emotion")), None)
     activity, before = said.get("activity", ""), said.get("before", "")
     deleted = said.get("deleted", "")
-    searched = {"activity": activity or None, "emotion": emotion}
+    searched: dict[str, Any] = {"activity": activity or None, "emotion": emotion}
 
     def ask(db: Any) -> tuple[Any, ...]:
         listed = checkin_list.page(db, who.id, activity, emotion, before)
@@ -263,7 +263,7 @@ def index() -> str:
     ones, more, known, undated, undo = desk.read(ask)
     return render_template(
         "checkins/index.html",
-        days=checkin_list.by_day(ones, box_zone()),
+        days=checkin_list.by_day(ones, languages.zone()),
         older=to("checkins.index", before=ones[-1].id, **searched) if more else None,
         newest=to("checkins.index", **searched) if before else None,
         activities=known,
@@ -334,12 +334,8 @@ def _missing() -> Any:
     abort(404, gettext("This check-in is not there any more."))
 
 
-def box_zone() -> ZoneInfo:
-    return desk.read(zone.of_box)
-
-
 def _draft(one: Checkin) -> Draft:
-    at = checkin_list.moment(one, box_zone())
+    at = checkin_list.moment(one, languages.zone())
     return Draft(
         one.id,
         one.mood,
@@ -355,10 +351,10 @@ def _draft(one: Checkin) -> Draft:
 
 def _moment(said: ImmutableMultiDict[str, str], now: int) -> datetime:
     if desk.now().clock_ok or "wall" in said:
-        return when.of_form(said, now, box_zone())
+        return when.of_form(said, now, languages.zone())
     if said.get("when", "now") == "now":
         raise WhenError(gettext("The box does not know the time yet. Say when this was."))
-    return when.of_form(said, LATEST_MS, box_zone())
+    return when.of_form(said, LATEST_MS, languages.zone())
 
 
 def _untouched(said: ImmutableMultiDict[str, str], former: Checkin) -> bool:
@@ -370,7 +366,7 @@ def _untouched(said: ImmutableMultiDict[str, str], former: Checkin) -> bool:
 
 def _at(one: Checkin) -> datetime:
     """Any moment of a check-in that has none: those of others know only the hour."""
-    return checkin_list.moment(one, box_zone()) or zone.local(one.made_utc, box_zone())
+    return checkin_list.moment(one, languages.zone()) or zone.local(one.made_utc, languages.zone())
 
 
 def _now_ms() -> int:

@@ -6,6 +6,7 @@ the same to Home Assistant (see docs/decisions/reminders.md).
 
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, flash, g, jsonify, redirect, render_template, request
 from flask import url_for as to
@@ -105,8 +106,8 @@ def _next(plan: Plan, now_ms: int) -> str | None:
 @page.get("/reminders/due")
 def due() -> Response:
     """Whom to ask now, of the persons that this user takes care of; a page's script asks it."""
-    ours = person.everybody()
-    found = desk.read(lambda db: _asked(db, ours))
+    ours, box = person.everybody(), languages.zone()
+    found = desk.read(lambda db: _asked(db, ours, box))
     response: Response = jsonify(asked=[_as_json(one) for one in found])
     return response
 
@@ -115,10 +116,10 @@ def _as_json(asked: Asked) -> dict[str, Any]:
     return {"person": asked.person, "text": asked.text, "at": asked.at}
 
 
-def _asked(db: Any, ours: list[Client]) -> list[Asked]:
+def _asked(db: Any, ours: list[Client], box: ZoneInfo) -> list[Asked]:
     now = desk.now()
     now_ms = round(now.utc * 1000)
-    wanted = set(reminders.due(db, now, languages.zone(), now_ms - LATE_MS))
+    wanted = set(reminders.due(db, now, box, now_ms - LATE_MS))
     found = []
     for one in ours:
         if one.id in wanted and not _answered(db, one.id, now_ms):
