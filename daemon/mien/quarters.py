@@ -136,7 +136,7 @@ def take_over(db: Any, quarters: Sequence[Quarter], utc_ms: int) -> int:
 def flaw(quarter: Quarter) -> str | None:
     """What no box can have seen, in words; None when all is well."""
     said = quarter.expressions
-    if not 0 <= quarter.quarter < 1 << 24:
+    if not 0 <= quarter.quarter < 1 << 23:
         return f"quarter {quarter.quarter} is no time of this or the next century"
     if not 0 <= quarter.seconds <= 4 * 900:
         return f"{quarter.seconds} seconds of a quarter of an hour were watched"
