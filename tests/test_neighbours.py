@@ -1,5 +1,6 @@
 """How other boxes are, by what they say of themselves; and what else may lie on their topics."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from paho.mqtt.client import topic_matches_sub
 
-from mien import config
+from mien import config, orders
 from mien.broker import OFFLINE, ONLINE, MemoryBroker, _matches
 from mien.clock import ManualClock
 from mien.config import Mqtt
@@ -28,7 +29,7 @@ from mien.neighbours import (
     WORD,
     Neighbours,
 )
-from mien.publisher import Publisher
+from mien.publisher import HEARD, HEARD_BYTES, Publisher
 from mien.scripted import ScriptedDaemon
 from mien.store import Store
 from mien.topics import Topics
@@ -442,14 +443,20 @@ class Bench:
         self.store = Store.open(folder, self.clock, config.Store(min_free_mb=1))
         self.neighbours = Neighbours(self.clock)
         self.commands: list[str] = []
+        self.free = threading.Event()
+        self.free.set()
         self.publisher = Publisher(
             self.store,
             self.broker,
             topics,
             self.clock,
-            on_message=lambda topic, _: self.commands.append(topic),
+            on_message=self.obey,
             neighbours=self.neighbours,
         )
+
+    def obey(self, topic: str, payload: bytes) -> None:
+        self.commands.append(topic)
+        self.free.wait(10)
 
     def until(self, condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + 10
@@ -494,6 +501,23 @@ def test_over_a_broker(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     assert "retained" not in caplog.text
 
 
+def test_of_a_flood_little_is_kept_and_commands_come_through(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.publisher.start()
+    bench.until(lambda: bench.neighbours.known().connected)
+    bench.free.clear()
+    bench.broker.send("mien/room-1/command/pause", b"")
+    bench.until(lambda: bench.commands)
+    for _ in range(10 * HEARD):
+        bench.broker.send("mien/room-2/health", b"x" * LARGEST)
+    bench.broker.send("mien/room-1/command/pause", b"")
+    bench.free.set()
+    bench.until(lambda: len(bench.commands) == 2)
+    assert 0 < bench.neighbours.known().ignored <= HEARD
+    assert caplog.text.count("mien/room-2/health is flooded") == 1
+
+
 def test_a_box_that_does_not_listen_hears_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path, Topics("room-1"))
     try:
@@ -520,6 +544,10 @@ def test_over_the_control_socket(tmp_path: Path, ear: Ear) -> None:
     finally:
         client.close()
         server.stop()
+
+
+def test_what_is_cut_is_refused_for_its_length() -> None:
+    assert max(LARGEST, orders.LONGEST) < HEARD_BYTES
 
 
 def test_health_of_this_version_is_understood() -> None:

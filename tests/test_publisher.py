@@ -13,7 +13,8 @@ from mien.broker import MemoryBroker
 from mien.clock import ManualClock
 from mien.events import EpisodeEvent, Part
 from mien.line import BrokerError, PahoBroker
-from mien.publisher import OVERDUE_S, SETTLED_S, TAKEOVERS, WINDOW, Publisher
+from mien.publisher import HEARD_BYTES, OVERDUE_S, SETTLED_S, TAKEOVERS, WINDOW, Publisher
+from mien.retained import SAY_AGAIN_S
 from mien.store import EpisodeRow, Store
 from mien.topics import Topics
 
@@ -29,6 +30,7 @@ class Bench:
         self.broker = MemoryBroker(TOPICS)
         self.failures: list[tuple[str, Exception]] = []
         self.heard: list[tuple[str, bytes]] = []
+        self.obey: Callable[[], object] = lambda: None
         self.publisher = self.new_publisher()
         self.count = 0
 
@@ -38,6 +40,7 @@ class Bench:
 
         def heard(topic: str, payload: bytes) -> None:
             self.heard.append((topic, payload))
+            self.obey()
 
         return Publisher(self.store, self.broker, TOPICS, self.clock, failed, heard)
 
@@ -364,6 +367,38 @@ def test_home_assistant_is_told_everything_when_it_comes_up(bench: Bench) -> Non
     bench.until(lambda: len(bench.broker.payloads(TOPICS.availability)) == 2)
     assert bench.broker.payloads(TOPICS.state) == [b"state", b"state"]
     assert bench.heard == []
+
+
+def test_a_home_assistant_that_comes_up_all_the_time_is_told_seldom(bench: Bench) -> None:
+    bench.publisher.set_state(b"state")
+    bench.publisher.start()
+    bench.until(lambda: bench.broker.retained.get(TOPICS.availability) == b"online")
+    for _ in range(50):
+        bench.broker.send("homeassistant/status", b"online")
+        bench.broker.send("mien/box/command/pause", b"")
+    bench.until(lambda: len(bench.heard) == 50)
+    bench.until(lambda: bench.broker.payloads(TOPICS.state) == [b"state"] * 2)
+    bench.clock.advance(SAY_AGAIN_S)
+    bench.broker.send("homeassistant/status", b"online")
+    bench.until(lambda: bench.broker.payloads(TOPICS.state) == [b"state"] * 3)
+
+
+def test_the_loop_turns_whatever_comes(bench: Bench) -> None:
+    beats = set()
+
+    def one_more() -> None:
+        beats.add(bench.publisher.beat)
+        bench.clock.advance(1)
+        if len(bench.heard) < 100:
+            bench.broker.send("mien/box/command/pause", b"x" * 300_000)
+
+    bench.obey = one_more
+    bench.publisher.start()
+    bench.until_part("connected")
+    bench.broker.send("mien/box/command/pause", b"")
+    bench.until(lambda: len(bench.heard) == 100)
+    assert len(beats) > 20
+    assert {len(payload) for _, payload in bench.heard} == {0, HEARD_BYTES}
 
 
 def test_what_is_said_is_not_kept_for_later(bench: Bench) -> None:

@@ -9,6 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 
 import msgspec
@@ -42,6 +43,9 @@ SETTLED_S = 10.0
 """A connection that ends sooner was hardly worth it; so many in a row tell of a second box."""
 TAKEOVERS = 3
 FRESH_S = 15.0
+HEARD, HEARD_BYTES = 400, 16 * 1024 + 1
+"""Of what others send, so many messages wait here and so many bytes of each, which is longer than
+anything that is obeyed or believed. The rest of a flood is left out."""
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -122,6 +126,7 @@ class Publisher:
         self._trouble: str | None = None
         ledger = ledger or Ledger(None, broker.address)
         self._retained = Retained(broker, topics, ledger, clock)
+        self._flooded = False
         self._sent: dict[int, _Sent] = {}
         self._done: list[OutboxRow] = []
         self._more = True
@@ -175,12 +180,27 @@ class Publisher:
         """Whether the loop turned lately."""
         return self._clock.monotonic() - self.beat <= FRESH_S
 
+    # ── the broker's thread ──────────────────────────────────────────────────────────────────
+
+    def _take(self, event: BrokerEvent) -> None:
+        """Waits for nothing, and keeps no more of a flood than fits into memory."""
+        if isinstance(event, Received):
+            # Commands have as much room again: no neighbour keeps anybody from closing the camera.
+            room = HEARD if self._topics.neighbour(event.topic) else 2 * HEARD
+            if self._inbox.qsize() >= room:
+                if not self._flooded:
+                    self._flooded = True
+                    log.warning("%s is flooded; some of it is left out", event.topic[:100])
+                return
+            event = replace(event, payload=event.payload[:HEARD_BYTES])
+        self._inbox.put(event)
+
     # ── the publisher's thread ───────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
         try:
             self._retained.begin()
-            self._broker.start(self._inbox.put)
+            self._broker.start(self._take)
             while not self._stopping:
                 self._turn(1.0)
         except Exception as error:
@@ -192,7 +212,7 @@ class Publisher:
         self.beat = self._clock.monotonic()
         try:
             self._handle(self._inbox.get(timeout=timeout))
-            while True:
+            for _ in range(self._inbox.qsize()):  # not what comes meanwhile: a flood has no end
                 self._handle(self._inbox.get_nowait())
         except queue.Empty:
             pass
@@ -249,7 +269,7 @@ class Publisher:
         if message.topic == self._topics.home_assistant:
             # Said anew when we connected, if it lay there.
             if message.payload == ONLINE and not message.retain:
-                self._retained.say_all()
+                self._retained.say_again()
         elif neighbour := self._topics.neighbour(message.topic):
             if neighbour[0] != self._topics.box:
                 self._neighbours.heard(*neighbour, message.payload, message.retain)

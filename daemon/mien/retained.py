@@ -25,6 +25,9 @@ BROKERS = 4
 LATE_WILL_S = 60.0
 """A line that broke is noticed by the broker within 23 s, and only then it makes the will known."""
 
+SAY_AGAIN_S = 5.0
+"""So seldom everything is said anew, however often somebody asks."""
+
 
 class _File(msgspec.Struct):
     brokers: dict[str, list[str]] = {}
@@ -102,6 +105,8 @@ class Retained:
         self._haunted: dict[str, float] = {}
         """Where a late will of a former name may come yet, and from when on it cannot."""
         self._up = False
+        self._asked = False
+        self._said_again = -SAY_AGAIN_S
 
     def begin(self) -> None:
         """Before the line is made, whose will is retained, too."""
@@ -133,17 +138,15 @@ class Retained:
 
     def connected(self) -> None:
         self._up = True
-        self.say_all()
+        self._say_all()
         self._sweep()
 
     def lost(self) -> None:
         self._up = False
 
-    def say_all(self) -> None:
-        """Everything anew. The birth comes last: who hears it finds everything else in place."""
-        for topic in self._payloads:
-            self._say(topic)
-        self._broker.publish(self._topics.availability, ONLINE, qos=0, retain=True)
+    def say_again(self) -> None:
+        """Everything anew, with the next beat or a few seconds later."""
+        self._asked = True
 
     def acknowledged(self, mid: int) -> None:
         if mid not in self._sent:
@@ -157,12 +160,23 @@ class Retained:
             self._sweep()
 
     def beat(self) -> None:
-        """Look whether it is time to empty what a late will may have filled again."""
+        """Look whether it is time to say everything anew, or to empty what a late will may have
+        filled again."""
         now = self._clock.monotonic()
+        if self._asked and self._up and now - self._said_again >= SAY_AGAIN_S:
+            self._said_again = now
+            self._say_all()
         if over := [topic for topic, until in self._haunted.items() if now >= until]:
             for topic in over:
                 del self._haunted[topic]
             self._sweep()
+
+    def _say_all(self) -> None:
+        self._asked = False
+        # The birth comes last: who hears it finds everything else in place.
+        for topic in self._payloads:
+            self._say(topic)
+        self._broker.publish(self._topics.availability, ONLINE, qos=0, retain=True)
 
     def _say(self, topic: str) -> None:
         # Of QoS 0: what gets lost with the line is said anew on the next, and nothing stale is
