@@ -325,7 +325,6 @@ def test_no_log_at_all(box: HomeLog) -> None:
     assert len(hours(box, DAY)) == 24
 
 
-def test_enough_is_said_in_seconds_read() -> None:
-    assert moodlog.ENOUGH_S == {"hour": 120, "day": 600, "week": 1800, "month": 3600}
+def test_nothing_and_nothing_is_nothing() -> None:
     nothing = Seen(0, 0, 0, 0, 0, dict.fromkeys(EXPRESSIONS, 0), None)
     assert nothing + nothing == nothing
