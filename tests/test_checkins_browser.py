@@ -156,6 +156,20 @@ def test_an_answer_that_is_lost_makes_no_second_one(visit: Visit, box: Box) -> N
     assert [row[0] for row in rows(box)] == [3]
 
 
+def test_who_goes_back_and_says_more_makes_a_second_one(visit: Visit, box: Box) -> None:
+    """A browser may keep the page as it was left, with the id that was saved already."""
+    page = visit()
+    page.route("**/checkins/*", lambda route: route.abort("aborted"))
+    for count, name in enumerate(("bad", "great"), 1):
+        mood(page, name).tap()
+        page.get_by_role("button", name="Save").tap()
+        until(lambda count=count: len(rows(box)) == count)  # type: ignore[misc]
+        expect(page.get_by_role("button", name="Saving …")).to_be_visible()
+        page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+        expect(mood(page, name)).not_to_be_checked()
+    assert sorted(row[0] for row in rows(box)) == [2, 5]
+
+
 def test_a_draft_outlives_a_reload(visit: Visit) -> None:
     page = visit()
     mood(page, "good").tap()

@@ -21,6 +21,7 @@ let failures = 0;
 let sending = false;
 let timer = 0;
 let mine = ""; // the check-in whose answer leads on to the next page
+let saved = false; // it is kept, and the next page is on its way
 
 // ── storage ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -210,8 +211,10 @@ async function deliver(key, one) {
   const answer = await response.json().catch(() => ({}));
   drop(key);
   if (response.ok) {
-    if (key === mine) location.assign(answer.url);
-    else arrived();
+    if (key === mine) {
+      saved = true;
+      location.assign(answer.url);
+    } else arrived();
   } else if (key === mine) {
     again(answer, one);
   } else {
@@ -289,5 +292,8 @@ if (act === "new" && !location.search && draft && find("problem").hidden) {
   } else drop(DRAFT);
 }
 window.addEventListener("online", send);
-window.addEventListener("pageshow", ready); // a browser that goes back shows the form as it was left
+window.addEventListener("pageshow", ({ persisted }) => { // gone back to, as it was left
+  ready();
+  if (persisted && act === "new" && saved) anew(); // its id is taken
+});
 if (waiting().length) send();
