@@ -1,10 +1,12 @@
 """`mien events` tells every message in words, and no token."""
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from mien.__main__ import main
 from mien.commands.events import _json_line, _words
 from mien.events import EpisodeEvent, Reminder, Response, Today
 
@@ -52,3 +54,47 @@ def test_no_token_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "a secret" not in said
     assert said.count("work") == 2
+
+
+def test_no_token_is_shown_of_what_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    _words("mien/a/command/tag", b'{"token": "mien_abcdefghijklmnopqrstuvwxyz0123", }')
+    assert "abcdef" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("leaf", "payload"),
+    [
+        ("state", b'{"people": 1, "expression": "x", "confidence": "y"}'),
+        ("today", b'{"mood": "x"}'),
+        ("health", b'{"parts": [1]}'),
+        ("health", b"[" * 100_000),
+        ("event", b'{"kind": NaN}'),
+        ("event", b'"\xff"'),
+        ("event", b"\x1b]0;evil\x07"),
+        ("response/x", '{"ok": false, "error": "\\u001b[2J\u202e"}'.encode()),
+    ],
+)
+def test_what_somebody_else_sends_is_told_too_and_steers_no_terminal(
+    capsys: pytest.CaptureFixture[str], leaf: str, payload: bytes
+) -> None:
+    _words(f"mien/\x1b/{leaf}", payload)
+    assert capsys.readouterr().out.removesuffix("\n").isprintable()
+    _json_line(f"mien/\x1b/{leaf}", payload)
+    line = capsys.readouterr().out.removesuffix("\n")
+    assert line.isprintable()
+    assert msgspec.json.decode(line)["topic"] == f"mien/\x1b/{leaf}"
+
+
+def test_a_box_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["events", "--box", "#"]) == 1
+    assert "'#' is no id of a box" in capsys.readouterr().err
+
+
+def test_without_a_config_it_takes_that_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "mien.toml"
+    config.write_text('[mqtt]\nhost = "127.0.0.1"\nport = 1\n')
+    monkeypatch.setattr("mien.commands.run.SYSTEM_CONFIG", config)
+    assert main(["events"]) == 1
+    assert "127.0.0.1:1" in capsys.readouterr().err
