@@ -249,6 +249,7 @@ def test_those_of_this_boot_are_repaired_once_the_time_is_known(
     text = pages.text(anna.get("/log/day/2026-11-20"))
     assert "They lie after 2 Nov 2026" in text
     assert "Once the box learns the time" in text
+    assert "The camera was off" not in text
     now = home_log.utc_ms(NOON)
     box.write("UPDATE minutes SET utc_ms = ?, clock_ok = 1 WHERE boot = 92", now)
     text = pages.text(anna.get("/log/day/2026-11-20"))
@@ -272,6 +273,15 @@ def test_a_week_in_which_nothing_was_watched_says_why_not_now(
     assert "Not watched this week" in text
     assert "Just now: Paused – the camera is off" in text
     assert "Just now" not in anna.get("/log/week/2026-11-01").text
+
+
+def test_a_log_that_has_just_begun_does_not_say_that_the_camera_was_off(
+    box: pages.Box, anna: pages.Browser, me: str
+) -> None:
+    box.daemon.health = replace(HEALTH, mandate="home")
+    text = pages.text(anna.get("/log/week/2026-11-20"))
+    assert "Nothing is written down yet" in text
+    assert "The camera was off" not in text
 
 
 def test_the_log_of_another_person_is_not_shown(

@@ -208,7 +208,7 @@ def test_no_picture_in_german(box: pages.Box) -> None:
     box.daemon.no_camera = "no session is running, so the camera is off"
     picture = box.browser().get(f"/live/picture?viewer={'a' * 16}", headers=GERMAN)
     assert picture.json == {
-        "state": "no-picture",
+        "state": "closed",
         "sentence": "Es läuft keine Sitzung, darum ist die Kamera aus.",
     }
     assert "Es läuft keine Sitzung, darum ist die Kamera aus." in german(box)

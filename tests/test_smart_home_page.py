@@ -53,6 +53,13 @@ def test_only_an_administrator_ticks(box: Box) -> None:
     assert demo.post("/box/smart-home").status_code == 403
 
 
+def test_home_assistant_finds_a_box_at_home_alone(box: Box) -> None:
+    box.set("clinic")
+    assert "Home Assistant finds" not in text(box.browser().get("/box/smart-home"))
+    box.set("home")
+    assert "Home Assistant finds" in text(box.browser().get("/box/smart-home"))
+
+
 def test_how_the_broker_is(box: Box) -> None:
     browser = box.browser()
     bad = Part("broker", "degraded", "the broker at x cannot be reached: no route", "start it")

@@ -27,6 +27,7 @@ from mien.events import EXPRESSIONS, Live, Part, Reason
 from mien.scripted import ScriptedDaemon
 from mien.store import Store
 from mien_web import live, words
+from mien_web.__main__ import main
 from samples import HAPPY, HEALTH
 
 STATIC = Path(mien_web.__file__).parent / "static"
@@ -171,8 +172,19 @@ class TestPicture:
         assert state(ask(browser)) == {"state": "paused", "sentence": words.STATES["paused"].advice}
 
     def test_no_camera(self, browser: FlaskClient, daemon: ScriptedDaemon) -> None:
+        daemon.health = msgspec.structs.replace(HEALTH, mandate="session")
         daemon.no_camera = "no camera was found"
         assert state(ask(browser)) == {"state": "no-picture", "sentence": "No camera was found."}
+
+    def test_a_camera_that_is_shut_is_no_fault(
+        self, browser: FlaskClient, daemon: ScriptedDaemon
+    ) -> None:
+        daemon.no_camera = "no session is running, so the camera is off"
+        said = "No session is running, so the camera is off."
+        assert state(ask(browser)) == {"state": "closed", "sentence": said}
+        shown = browser.get("/").text
+        assert "The camera is closed" in shown
+        assert "No picture" not in shown.split("data-words")[0] + shown.split("headline")[1]
 
     def test_a_camera_that_stands_still(
         self, browser: FlaskClient, daemon: ScriptedDaemon, monkeypatch: pytest.MonkeyPatch
@@ -503,10 +515,13 @@ class TestTheProcess:
         assert "page.viewers: must be a whole number from 1 to 32, not 99" in done.stderr
 
     @pytest.mark.parametrize("port", ["70000", "-1", "http"])
-    def test_a_port_that_is_none(self, port: str) -> None:
-        done = self.run(f"--port={port}")
-        assert done.returncode == 2
-        assert "must be a whole number from 0 to 65535" in done.stderr
+    def test_a_port_that_is_none(
+        self, port: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(sys, "argv", ["mien_web", f"--port={port}"])
+        with pytest.raises(SystemExit, match="2"):
+            main()
+        assert "must be a whole number from 0 to 65535" in capsys.readouterr().err
 
     def test_a_port_that_is_taken(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:

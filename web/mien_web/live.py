@@ -87,8 +87,8 @@ def first_look(health: Health) -> tuple[str, words.Said, Live | None]:
     try:
         picture = None if health.paused else desk.control().preview(0, FIRST_LOOK)
     except NoPicture as error:
-        said = words.Said(words.STATES["no-picture"].title, words.sentence(error))
-        return "no-picture", said, None
+        state = _without_picture(health)
+        return state, words.Said(words.STATES[state].title, words.sentence(error)), None
     except Busy:
         state, picture = "busy", None
     except ControlError:
@@ -118,8 +118,10 @@ def picture() -> Response:
         except Busy:
             return _instead("busy")
         except NoPicture as error:
-            paused = ask_health().paused
-            return _instead("paused") if paused else _instead("no-picture", words.sentence(error))
+            health = ask_health()
+            if health.paused:
+                return _instead("paused")
+            return _instead(_without_picture(health), words.sentence(error))
         except ControlError:
             return _instead("lost")
         return (
@@ -152,6 +154,11 @@ def ask_health() -> Health:
         return desk.control().status()
     except ControlError as error:
         return words.silent(str(error))
+
+
+def _without_picture(health: Health) -> str:
+    """Shut because nobody may be read, or a camera that should give a picture and does not."""
+    return "no-picture" if health.mandate or health.status == "failed" else "closed"
 
 
 def _picture(shown: Picture) -> Response:

@@ -51,6 +51,7 @@ def show() -> str:
         commands=named(),
         ticked=desk.read(_ticked),
         in_use=config.enabled,
+        found=config.discovery and desk.read(settings.setting) != "clinic",
         address=f"{config.host}:{config.port}",
         broker=_broker() if config.enabled else None,
         topics=f"mien/{_box() or '<box>'}",

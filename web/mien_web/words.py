@@ -58,6 +58,9 @@ STATES = {
         lazy_gettext("Paused – the camera is off"),
         lazy_gettext("Nothing is seen, read or kept until you resume."),
     ),
+    "closed": Said(
+        lazy_gettext("The camera is closed"), lazy_gettext("Nobody is read at this time.")
+    ),
     "no-picture": Said(
         lazy_gettext("No picture from the camera"), lazy_gettext("It is tried again by itself.")
     ),
@@ -78,6 +81,7 @@ PILLS: dict[str, Any] = {
     "live": lazy_gettext("Live"),
     "closing": lazy_gettext("Pausing"),
     "paused": lazy_gettext("Paused"),
+    "closed": lazy_gettext("Camera closed"),
     "no-picture": lazy_gettext("No picture"),
     "busy": lazy_gettext("Full"),
     "lost": lazy_gettext("No answer"),
