@@ -163,17 +163,20 @@ def test_100_megapixels_do_not_fill_the_memory(tmp_path):
     for name in ("huge.jpg", "huge.png"):
         cv2.imwrite(str(tmp_path / name), huge)
     del huge
+    (tmp_path / "liar.png").write_bytes(b"\x89PNG\r\n\x1a\n\x7f\xff\xff\xffIDAT")
     # In a process of its own: the limit holds where mien is imported before cv2.
     done = subprocess.run(
-        [sys.executable, "-c", HUGE, tmp_path / "huge.jpg", tmp_path / "huge.png"],
+        [sys.executable, "-c", HUGE, "huge.jpg", "huge.png", "liar.png"],
         capture_output=True,
         text=True,
         check=True,
+        cwd=tmp_path,
     )
-    note, shape, refusal, peak_mb = done.stdout.splitlines()
+    note, shape, refusal, broken, peak_mb = done.stdout.splitlines()
     assert note == "huge.jpg is read at 1/2 of its size, 5000×5000, to save memory"
     assert shape == "(5000, 5000, 3)"
     assert refusal.startswith("huge.png has more than 32 megapixels")
+    assert broken.startswith("liar.png cannot be decoded: it is broken")
     assert int(peak_mb) < 250
     assert done.stderr == ""
 

@@ -75,6 +75,8 @@ def decode(path: Path) -> NDArray[np.uint8]:
 
 
 def _decode(data: NDArray[np.uint8], path: Path) -> NDArray[Any] | None:
+    if _promises_too_much(data):
+        return None
     try:
         image = cv2.imdecode(data, _FULL)
     except cv2.error as error:
@@ -89,6 +91,20 @@ def _decode(data: NDArray[np.uint8], path: Path) -> NDArray[Any] | None:
         # up what was cut off and does not say so: only a file with its end mark goes there.
         return _first_frame(path)
     return image
+
+
+def _promises_too_much(data: NDArray[np.uint8]) -> bool:
+    """Whether this is a PNG with a chunk that is longer than the rest of the file. OpenCV takes,
+    and clears, as much memory as the chunk promises: 2 GB for a file of 20 bytes."""
+    if data[:8].tobytes() != b"\x89PNG\r\n\x1a\n":
+        return False
+    at, name = 8, b""
+    while name != b"IEND":
+        head = data[at : at + 8].tobytes()
+        at, name = at + 12 + int.from_bytes(head[:4]), head[4:]
+        if len(head) < 8 or at > len(data):
+            return True
+    return False
 
 
 def _reduced(data: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
