@@ -15,6 +15,31 @@ def test_a_stage_turns_until_it_is_stopped() -> None:
     assert not stage.is_alive()
 
 
+def test_a_step_that_waits_is_woken_when_the_stage_is_to_end() -> None:
+    entered, woken = threading.Event(), threading.Event()
+
+    def step() -> None:
+        entered.set()
+        assert woken.wait(10), "nobody woke it"
+
+    failures: list[object] = []
+    stage = Stage("loop", step, lambda *it: failures.append(it), ManualClock(), wake=woken.set)
+    stage.start()
+    assert entered.wait(5)
+    stage.stop()
+    assert failures == []
+
+
+def test_who_waits_at_a_slot_goes_on_when_it_is_cleared() -> None:
+    slot: LatestSlot[int] = LatestSlot()
+    taken: list[int | None] = []
+    taker = threading.Thread(target=lambda: taken.append(slot.take(600)))
+    taker.start()
+    slot.clear()
+    taker.join(10)
+    assert taken == [None]
+
+
 def test_what_a_step_raises_is_reported_once() -> None:
     reported: list[tuple[str, Exception]] = []
 

@@ -141,8 +141,8 @@ class Seeing:
         self.faces = 0
         self.seconds = {"faces": 0.0, "expression": 0.0, "total": 0.0}
         self.stages = [
-            Stage("capture", self._capture, failed, clock),
-            Stage("inference", self._infer, failed, clock),
+            Stage("capture", self._capture, failed, clock, wake=self._opened.set),
+            Stage("inference", self._infer, failed, clock, wake=self._slot.clear),
         ]
 
     def start(self) -> None:
@@ -169,8 +169,8 @@ class Seeing:
         """Open the camera, if it is not, for this; returns when nothing more is seen for what it
         was open for before."""
         with self._lock:
-            self._slot.clear()
             self._watch, self._since = watch, self._clock.monotonic()
+            self._slot.clear()
             if self._camera is None:
                 self._camera = self._open_camera()
                 self._opened.set()

@@ -19,6 +19,7 @@ class Stage(threading.Thread):
         step: one turn of the loop; must return within `overdue_s` even when nothing happens.
         failed: called once, in this thread, with what a step raised; the service then ends.
         overdue_s: age of the heartbeat from which the stage counts as stuck.
+        wake: called once the stage is to end, so that a step that waits need not wait to its end.
     """
 
     def __init__(
@@ -28,12 +29,14 @@ class Stage(threading.Thread):
         failed: Callable[[str, Exception], None],
         clock: Clock,
         overdue_s: float = 15.0,
+        wake: Callable[[], object] = lambda: None,
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._step = step
         self._failed = failed
         self._clock = clock
         self._overdue_s = overdue_s
+        self._wake = wake
         self._stopping = threading.Event()
         self._beat = clock.monotonic()
 
@@ -54,6 +57,7 @@ class Stage(threading.Thread):
     def stop(self, timeout: float = 5.0) -> None:
         """End after the present step; complain aloud about one that does not end."""
         self._stopping.set()
+        self._wake()
         if self.is_alive():
             self.join(timeout)
             if self.is_alive():
@@ -68,6 +72,7 @@ class LatestSlot(Generic[T]):
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._value: T | None = None
+        self._cleared = False
         self.skipped = 0
 
     def put(self, value: T) -> None:
@@ -77,12 +82,15 @@ class LatestSlot(Generic[T]):
             self._condition.notify()
 
     def take(self, timeout: float) -> T | None:
-        """The newest value not yet taken, or None when there was none within `timeout` seconds."""
+        """The newest value not yet taken, or None when there was none within `timeout` seconds or
+        before the slot was cleared."""
         with self._condition:
-            self._condition.wait_for(lambda: self._value is not None, timeout)
-            value, self._value = self._value, None
+            self._condition.wait_for(lambda: self._value is not None or self._cleared, timeout)
+            value, self._value, self._cleared = self._value, None, False
             return value
 
     def clear(self) -> None:
+        """Throw away what lies there; who waits for more goes on without."""
         with self._condition:
-            self._value = None
+            self._value, self._cleared = None, True
+            self._condition.notify()
