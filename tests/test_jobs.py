@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -99,20 +100,20 @@ def test_a_child_that_crashes_is_told_by_its_signal(start: Any, module: Any) -> 
 
 def test_stopping_a_job_kills_its_child(start: Any, module: Any, browser: pages.Browser) -> None:
     name = module("import os, time; print(os.getpid(), flush=True); time.sleep(600)")
-    children: list[int] = []
-    begun: list[Job] = []
+    children: SimpleQueue[int] = SimpleQueue()
 
     def work(job: Job) -> None:
         for line in job.child(name):
-            children.append(int(line))
-            assert browser.post(f"/jobs/{job.id}/cancel", {"back": "/about"}).status_code == 303
+            children.put(int(line))
 
-    begun.append(start(work))
-    assert begun[0].wait(PATIENCE)
-    answer = browser.get(f"/jobs/{begun[0].id}").json
+    job = start(work)
+    child = children.get(timeout=PATIENCE)
+    answer = browser.post(f"/jobs/{job.id}/cancel", {"back": "/about"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/about")
+    answer = browser.get(f"/jobs/{job.id}").json
     assert (answer["state"], answer["text"]) == ("cancelled", "Stopped before it was done.")
     with pytest.raises(ProcessLookupError):
-        os.kill(children[0], 0)
+        os.kill(child, 0)
 
 
 def test_closing_the_page_ends_every_child(start: Any, module: Any, box: pages.Box) -> None:
