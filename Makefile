@@ -16,6 +16,9 @@ BIN := $(VENV)/bin
 WORKSHOP ?= $(VENV)-convert
 HOME_ASSISTANT ?= $(VENV)-homeassistant
 
+# Where it is set, pytest and each of the tests' child processes compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: release release-key help setup setup-dev workshop home-assistant run test check bench founding translations format clean
 
