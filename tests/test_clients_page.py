@@ -44,6 +44,15 @@ def test_an_empty_list_teaches_three_steps(box: pages.Box) -> None:
     assert "Add a code name." in said
 
 
+def test_the_therapist_is_asked_to_mask_the_own_seat(box: pages.Box) -> None:
+    browser = box.browser("berta", "therapist")  # who has no menu entry for the box
+    page = browser.get("/clients")
+    assert "Your own seat is not masked yet." in pages.text(page)
+    assert 'href="/seat"' in page.text
+    browser.post("/seat", {"seat": '{"client": null, "masked": [], "far": false}', "alone": "1"})
+    assert "Your own seat" not in pages.text(browser.get("/clients"))
+
+
 def test_a_client_is_added_and_the_first_step_is_told(box: pages.Box) -> None:
     browser = box.browser()
     said = followed(browser, browser.post("/clients", {"code": " K-17 "}))

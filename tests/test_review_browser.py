@@ -21,6 +21,13 @@ from test_captures import SHOT
 
 CHROMIUM = Path("/usr/bin/chromium")
 TABLET, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+SHIFTED = """new Promise((done) => {
+    let sum = 0;
+    new PerformanceObserver((list) => list.getEntries().forEach((one) => { sum += one.value; }))
+        .observe({ type: "layout-shift", buffered: true });
+    requestAnimationFrame(() => setTimeout(() => done(sum)));
+})"""
+"""How far what is shown has moved by itself (web.dev/articles/cls)."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -207,6 +214,21 @@ def test_the_end_of_a_topic_is_dragged(box: pages.Box, session: str, opened: Any
     assert (start, stop) == (120_000, pytest.approx(420_000, abs=4000))
 
 
+def test_a_drag_that_is_broken_off_changes_nothing(
+    box: pages.Box, session: str, opened: Any
+) -> None:
+    page = opened(f"/sessions/{session}")
+    page.mouse.move(*at(page, 5, 238))
+    page.mouse.down()
+    page.mouse.move(*at(page, 7, 238), steps=4)
+    page.locator(".grip").nth(0).dispatch_event("pointercancel")  # of the other end: of no matter
+    page.locator(".grip").nth(1).dispatch_event("pointercancel")
+    page.mouse.move(*at(page, 8, 238))
+    page.mouse.up()
+    expect(page.locator(".tag")).to_have_attribute("data-to", "300000")
+    assert box.rows("SELECT from_ms, to_ms FROM tags") == [(120_000, 300_000)]
+
+
 def test_without_a_script_the_picture_and_the_forms_are_there(
     box: pages.Box, session: str, opened: Any
 ) -> None:
@@ -250,7 +272,9 @@ def test_nothing_serious_for_axe_and_nothing_sticks_out(
     session: str, opened: Any, viewport: Any, scheme: str
 ) -> None:
     for path in (f"/sessions/{session}", f"/sessions/{session}/captures", "/agreement"):
-        page = opened(path, viewport, color_scheme=scheme)
+        locale = "de-DE" if scheme == "dark" else "en-GB"
+        page = opened(path, viewport, color_scheme=scheme, locale=locale)
+        assert page.evaluate(SHIFTED) < 0.02, "nothing jumps while it loads"
         found = Axe().run(page).response
         assert found["passes"]
         assert [(v["id"], v["nodes"][0]["html"]) for v in found["violations"]] == []

@@ -149,6 +149,13 @@ def present() -> Seat:
     return desk.read(lambda db: settings.get(db, KEY, Seat)) or desk.config().seat
 
 
+@page.app_template_global()
+def seat_known() -> bool:
+    """Whether anybody has said where people sit, and whose seat is masked."""
+    saved = desk.read(lambda db: settings.get(db, KEY, Seat))
+    return saved is not None or desk.config().seat != Seat()
+
+
 def _state() -> str:
     """Why the camera cannot be aimed; `starting` when it can."""
     try:

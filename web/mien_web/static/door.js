@@ -51,6 +51,9 @@ for (const box of document.querySelectorAll("[data-reveals]")) {
   });
 }
 
+// Where the menu is wider than the screen, the page's own entry is in sight.
+document.querySelector(".top nav [aria-current]")?.scrollIntoView({ inline: "nearest", block: "nearest" });
+
 // The open user menu closes when something else is touched, or with Escape.
 for (const menu of document.querySelectorAll(".who")) {
   document.addEventListener("pointerdown", (event) => {

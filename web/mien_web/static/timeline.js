@@ -325,10 +325,10 @@ function grips() {
       grip.addEventListener("pointerdown", (event) => {
         event.stopPropagation();
         grip.setPointerCapture(event.pointerId);
-        grip.before = line.dataset[end];
+        grip.began = line.dataset[end];
       });
       grip.addEventListener("pointermove", (event) => {
-        if (grip.before === undefined) return;
+        if (grip.began === undefined) return;
         const ms = inside(msAt(event.clientX));
         const { from, to } = line.dataset;
         line.dataset[end] = end === "from" ? Math.min(ms, Number(to)) : Math.max(ms, Number(from));
@@ -337,13 +337,13 @@ function grips() {
         look(Number(line.dataset[end]));
       });
       grip.addEventListener("pointercancel", () => {
-        line.dataset[end] = grip.before ?? line.dataset[end];
-        grip.before = undefined;
+        line.dataset[end] = grip.began ?? line.dataset[end];
+        grip.began = undefined;
         draw();
       });
       grip.addEventListener("pointerup", () => {
-        const changed = line.dataset[end] !== grip.before;
-        grip.before = undefined;
+        const changed = grip.began !== undefined && line.dataset[end] !== grip.began;
+        grip.began = undefined;
         if (!changed) return;
         const form = document.getElementById("move");
         form.elements.tag.value = line.dataset.tag;
@@ -358,8 +358,6 @@ function grips() {
 // ── begin ────────────────────────────────────────────────────────────────────────────────────────
 
 if (length > 0) {
-  root.querySelector(".tools").hidden = false;
-  root.querySelector(".cursor-line").hidden = false;
   root.classList.add("scripted");
   if (editable) grips();
   const before = JSON.parse(sessionStorage.getItem(kept) ?? "null");
