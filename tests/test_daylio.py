@@ -71,6 +71,14 @@ def test_the_older_form_with_a_year(text: str) -> None:
     assert found == [Entry(2, datetime(2018, 5, 18, 23, 54), "happy", ("clean", "cook"), "Party")]
 
 
+@pytest.mark.parametrize("text", ["² May", "18", "May", "18 19 May", "18 Mayor"])
+def test_no_day_of_the_older_form(text: str) -> None:
+    header = "year,date,weekday,time,mood,activities,note"
+    found, (problem,) = read(f"2018,{text},Friday,11:54 pm,happy,,", header=header)
+    assert found == []
+    assert problem == f"line 2: “{text}” of the year “2018” is no date such as May 18"
+
+
 def test_the_newer_form_with_scales_and_marks_in_notes() -> None:
     header = "full_date,date,weekday,time,mood,activities,scales,note_title,note"
     note = "<b>Long</b> day &amp; 3 &lt; 4<br>then:<ul><li>tea</li><li>bed</li></ul>a <sigh> b"

@@ -37,9 +37,11 @@ def body(said: list[Any], rows: list[list[int]]) -> bytes:
     return b"".join(pieces)
 
 
-def zipped(content: bytes, name: str = homefile.NAME, **more: bytes) -> io.BytesIO:
+def zipped(
+    content: bytes, name: str = homefile.NAME, packed: int = zipfile.ZIP_DEFLATED, **more: bytes
+) -> io.BytesIO:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(file, "w", packed) as archive:
         archive.writestr(name, content)
         for other, data in more.items():
             archive.writestr(other, data)
@@ -151,6 +153,13 @@ def test_a_locked_zip_is_refused() -> None:
     for signature, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         data[data.index(signature) + at] |= 1
     assert "locked" in refused(io.BytesIO(bytes(data)))
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_zip_packed_in_another_way_is_refused(packed: int) -> None:
+    data = bytearray(zipped(body([SAID], [ROW]), packed=packed).getvalue())
+    data[80:84] = b"\xff" * 4
+    assert "packed in a way" in refused(io.BytesIO(bytes(data)))
 
 
 def test_a_size_that_lies_does_no_harm() -> None:

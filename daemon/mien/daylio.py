@@ -175,12 +175,12 @@ def _day(text: str) -> date:
 def _day_of_year(year: str, text: str) -> date:
     """The older form: "18 May" or "May 18", and the year beside it."""
     words = re.findall(r"[^\W\d_]+|\d+", text.casefold())
-    numbers = [int(word) for word in words if word.isdigit()]
+    numbers = [int(word) for word in words if word.isdecimal()]
     months = {
         month
         for word in words
         for name, month in _MONTHS.items()
-        if len(word) >= 3 and not word.isdigit() and name.startswith(word)
+        if len(word) >= 3 and not word.isdecimal() and name.startswith(word)
     }
     if not re.fullmatch(r"\d{4}", year) or len(numbers) != 1 or len(months) != 1:
         raise _Unreadable(f"“{text[:30]}” of the year “{year[:10]}” is no date such as May 18")

@@ -175,6 +175,8 @@ def _member(archive: zipfile.ZipFile, size: int) -> bytes:
             f"The zip has no {NAME}, or several. Choose an everything.zip of a Mien box."
         )
     (one,) = named
+    if one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise NotImplementedError  # LZMA takes as much memory as the file asks for
     if one.file_size > MAX_JSON or one.file_size > max(10 << 20, MAX_RATIO * size):
         raise _bomb()
     with archive.open(one) as stream:
