@@ -14,6 +14,7 @@ from mien import moodcsv
 from mien.config import Config
 from mien.control import ControlClient, ControlError
 from mien.events import EXPRESSIONS, Part, Reason
+from mien.publisher import NO_BROKER
 from mien_web import create_app, labels, live, parts
 from samples import HAPPY, HEALTH
 
@@ -119,6 +120,11 @@ def test_all_it_says_is_known(app: Flask, text: str) -> None:
         (
             "the broker at box:1883 cannot be reached: not connected yet",
             "der Broker unter box:1883 ist nicht erreichbar: noch nicht verbunden",
+        ),
+        (
+            f"the broker at box:1883 cannot be reached: {NO_BROKER}",
+            "der Broker unter box:1883 ist nicht erreichbar: was dort antwortet, ist kein "
+            "MQTT-Broker oder einer, der tls = true verlangt",
         ),
         (
             "the broker at box:1883 cannot be reached: the connection was lost (Unspecified error)",

@@ -120,7 +120,8 @@ class PahoBroker:
 
     def _on_message(self, *args: Any) -> None:
         message = args[2]
-        self._report(Received(message.topic, bytes(message.payload), message.retain))
+        with suppress(UnicodeDecodeError):  # MQTT forbids such a topic; it would end paho's thread
+            self._report(Received(message.topic, bytes(message.payload), message.retain))
 
 
 def follow(config: config.Mqtt, box: str, on_message: Callable[[str, bytes], None]) -> None:
@@ -142,13 +143,18 @@ def follow(config: config.Mqtt, box: str, on_message: Callable[[str, bytes], Non
             )
         client.subscribe(f"mien/{box}/#", qos=1)
 
+    def on_received(*args: Any) -> None:
+        try:
+            topic = args[2].topic
+        except UnicodeDecodeError:
+            return
+        on_message(topic, bytes(args[2].payload))
+
     client.on_connect = on_connect
     client.on_disconnect = lambda *args: log.warning(
         "The broker at %s is gone; waiting for it to come back.", address
     )
-    client.on_message = lambda _client, _userdata, message: on_message(
-        message.topic, bytes(message.payload)
-    )
+    client.on_message = on_received
     try:
         client.connect(config.host, config.port, keepalive=KEEPALIVE_S)
     except OSError as error:

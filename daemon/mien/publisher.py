@@ -43,6 +43,7 @@ SETTLED_S = 10.0
 """A connection that ends sooner was hardly worth it; so many in a row tell of a second box."""
 TAKEOVERS = 3
 FRESH_S = 15.0
+NO_BROKER = "what answers there is no MQTT broker, or one that wants tls = true"
 HEARD, HEARD_BYTES = 400, 16 * 1024 + 1
 """Of what others send, so many messages wait here and so many bytes of each, which is longer than
 anything that is obeyed or believed. The rest of a flood is left out."""
@@ -284,7 +285,9 @@ class Publisher:
 
     def _on_lost(self, reason: str) -> None:
         if self._link is not _Link.UP:
-            return  # a refusal is followed by this, too, and said more
+            if self._link is not _Link.REFUSED:  # which is followed by this, too, and says more
+                self._link, self._reason = _Link.UNREACHABLE, NO_BROKER
+            return
         self._retained.lost()
         self._neighbours.lost()
         short = self._clock.monotonic() - self._connected_at < SETTLED_S

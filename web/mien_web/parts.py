@@ -376,6 +376,7 @@ WITHIN = (
     N_("no answer"),
     N_("none with a stable name"),
     N_("the connection was lost (%(reason)s)"),
+    N_("what answers there is no MQTT broker, or one that wants tls = true"),
 )
 
 
