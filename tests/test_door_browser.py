@@ -124,6 +124,14 @@ def test_from_the_first_run_to_the_lock_screen(box: Box, page: Page, tmp_path: P
     expect(page.get_by_label("Passphrase", exact=True)).to_have_attribute("type", "text")
 
 
+def test_a_phone_shows_which_page_of_the_menu_this_is(box: Box, page: Page) -> None:
+    box.set("demo")  # whose menu has all entries, in more than one row's width
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/about")
+    expect(page.locator("nav [aria-current]")).to_be_in_viewport(ratio=1)
+    assert page.evaluate("scrollY") == 0
+
+
 def test_it_can_be_put_on_a_home_screen(box: Box, page: Page) -> None:
     page.goto("/about")
     manifest = page.evaluate(
