@@ -9,7 +9,8 @@ import json
 import uuid
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, cast
+from http.client import HTTPException
+from typing import Any, NoReturn, cast
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -48,6 +49,8 @@ class Mien:
     ) -> None:
         if urlsplit(address).scheme not in ("http", "https"):
             raise ClientError(f"the address must begin with http:// or https://, not {address!r}")
+        if not (token.isascii() and token.isprintable()):
+            raise ClientError("the token is not one as the page shows it; copy it anew")
         self._address = address.rstrip("/") + "/api/v1"
         self._token = token
         self._person = person
@@ -69,15 +72,15 @@ class Mien:
 
     def days(self, first: date | None = None, last: date | None = None) -> list[Answer]:
         """What was seen on these days, `last` included; the last 30 if left out."""
-        return self._list("/log/days", "days", first, last)
+        return self._list(self._span("/log/days", first, last), "days")
 
     def hours(self, day: date) -> list[Answer]:
         """What was seen in each hour of a day."""
         path = self._of(f"/log/days/{day.isoformat()}")
-        return cast(list[Answer], self._ask("GET", path)["hours"])
+        return self._list(path, "hours")
 
     def checkins(self, first: date | None = None, last: date | None = None) -> list[Answer]:
-        return self._list("/checkins", "checkins", first, last)
+        return self._list(self._span("/checkins", first, last), "checkins")
 
     def check_in(
         self,
@@ -105,13 +108,13 @@ class Mien:
         self._ask("DELETE", self._of(f"/checkins/{quote(id, safe='')}"))
 
     def activities(self) -> list[Answer]:
-        return cast(list[Answer], self._ask("GET", self._of("/activities"))["activities"])
+        return self._list(self._of("/activities"), "activities")
 
     def patterns(self) -> Answer:
         return self._ask("GET", self._of("/patterns"))
 
     def sessions(self) -> list[Answer]:
-        return cast(list[Answer], self._ask("GET", "/sessions")["sessions"])
+        return self._list("/sessions", "sessions")
 
     def start(self, client: str) -> Answer:
         """Begin a session with the client of this code name."""
@@ -125,10 +128,15 @@ class Mien:
     def stop(self, session: str) -> Answer:
         return self._ask("POST", f"/sessions/{quote(session, safe='')}/stop")
 
-    def _list(self, path: str, key: str, first: date | None, last: date | None) -> list[Answer]:
+    def _list(self, path: str, key: str) -> list[Answer]:
+        answer = self._ask("GET", path)
+        if not isinstance(answer.get(key), list):
+            self._strange()
+        return cast(list[Answer], answer[key])
+
+    def _span(self, path: str, first: date | None, last: date | None) -> str:
         ends = {"from": first, "to": last}
-        span = {name: day.isoformat() for name, day in ends.items() if day}
-        return cast(list[Answer], self._ask("GET", self._of(path, **span))[key])
+        return self._of(path, **{name: day.isoformat() for name, day in ends.items() if day})
 
     def _of(self, path: str, **query: str | None) -> str:
         said = {name: text for name, text in {**query, "person": self._person}.items() if text}
@@ -137,9 +145,15 @@ class Mien:
     def _ask(self, method: str, path: str, said: Answer | None = None) -> Answer:
         body = self._send(method, path, said)
         try:
-            return cast(Answer, json.loads(body or b"{}"))
-        except ValueError:
-            raise ClientError(f"{self._address} does not answer as a Mien box does") from None
+            answer = json.loads(body or b"{}")
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict):
+            self._strange()
+        return answer
+
+    def _strange(self) -> NoReturn:
+        raise ClientError(f"{self._address} does not answer as a Mien box does") from None
 
     def _send(self, method: str, path: str, said: Answer | None = None) -> bytes:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
@@ -151,6 +165,8 @@ class Mien:
         except HTTPError as error:
             with error:
                 raise ClientError(_sentence(error), error.code) from None
+        except HTTPException:
+            self._strange()
         except (URLError, OSError, ValueError) as error:
             why = getattr(error, "reason", None) or error
             raise ClientError(f"the box at {self._address} cannot be asked: {why}") from None
@@ -159,5 +175,5 @@ class Mien:
 def _sentence(error: HTTPError) -> str:
     try:
         return str(json.loads(error.read())["error"])
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, OSError, HTTPException, RecursionError):
         return f"the box answered {error.code} {error.reason}, which is not its way"
