@@ -81,8 +81,18 @@ release() {
 
 # ── preflight: a sentence for each refusal ───────────────────────────────────────────────────────
 
+# Under a read-only system (raspi-config's overlay) all that is written is memory, but the recorded is not.
+lasting() {
+    case " $(cat "${MIEN_CMDLINE:-/proc/cmdline}") " in
+    *" boot=overlay "* | *" overlayroot=tmpfs"*)
+        [ "$ROOT" ] || die "the system is read-only now, so nothing of this would outlive the next start. First: sudo raspi-config nonint disable_overlayfs && sudo reboot"
+        ;;
+    esac
+}
+
 preflight() {
     step "Looking whether Mien can run here"
+    lasting
     [ ! -f "$OPT/update.json" ] || die "an update was broken off here. Take it back first: sudo mien update --recover"
     [ "$(id -u)" = 0 ] || [ "$DRY" ] || die "it needs the administrator's rights: sudo ./install.sh"
     machine=${MIEN_MACHINE:-$(uname -m)}
@@ -533,7 +543,7 @@ if [ "$ONLY" = uninstall ]; then uninstall; exit; fi
 RELEASE=$(release)
 [ -n "$RELEASE" ] || die "this folder is no release of Mien: there is neither daemon/mien nor a file \`release\` beside install.sh"
 case $ONLY in
-stage) STEPS=2; packages; stage; exit ;;
+stage) STEPS=2; lasting; packages; stage; exit ;;
 lay) STEPS=1; lay; exit ;;
 esac
 preflight

@@ -155,6 +155,15 @@ class TestRefusals:
         assert done.returncode == 1
         assert why in done.stderr
 
+    @pytest.mark.parametrize("wish", ["--dry-run", "--stage"])
+    @pytest.mark.parametrize("said", ["boot=overlay", "overlayroot=tmpfs:recurse=0"])
+    def test_a_read_only_system(self, wish: str, said: str, tmp_path: Path) -> None:
+        cmdline = tmp_path / "cmdline"
+        cmdline.write_text(f"console=tty1 {said} rootwait\n")
+        done = self.run(wish, "--dry-run", MIEN_CMDLINE=str(cmdline))
+        assert done.returncode == 1
+        assert "the system is read-only now" in done.stderr
+
     def test_another_system(self, system: Path) -> None:
         (system / "etc" / "os-release").write_text('ID=fedora\nPRETTY_NAME="Fedora 44"\n')
         done = self.run("--dry-run", "--root", system)
