@@ -358,9 +358,10 @@ def test_a_pixel_says_what_it_shows(
     saw(box, NOON, looks={"happiness": 600, "neutral": 200})
     says(box, me, NOON, 2)
     body = anna.get(f"/log/year/2026?show={show}").text
-    assert f'<a href="/log/day/2026-11-20" {mark} title="{title}"></a>' in body
-    assert body.count('<a href="/log/day/2026-0') == 273, "a link for every day of nine months"
+    assert f'href="/log/day/2026-11-20" {mark} title="{title}"></a>' in body
+    assert body.count('href="/log/day/2026-0') == 273, "a link for every day of nine months"
     assert body.count("<i></i>") - body.count("<li><i></i>") == 40, "the rest of the year is none"
+    assert body.count('class="month" href="/log/month/2026-') == 11, "December is to come"
 
 
 def test_a_pixel_of_too_little_or_of_nobody_makes_no_claim(
