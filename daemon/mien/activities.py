@@ -2,7 +2,7 @@
 
 import unicodedata
 import uuid
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -70,10 +70,11 @@ def hide(db: Any, client: str, id: str, hidden: bool) -> None:
     db.execute("UPDATE activities SET hidden = ? WHERE id = ? AND client = ?", (hidden, id, client))
 
 
-def ids(db: Any, client: str, texts: Iterable[str], utc: int) -> list[str]:
-    """The ids of these activities, each `named`, used at this time (ms); new ones are added."""
+def ids(db: Any, client: str, used: Mapping[str, int]) -> list[str]:
+    """The ids of these activities, each `named`, with when each was used (ms); new ones are
+    added."""
     known, found = _ids(db, client), []
-    for text in texts:
+    for text, utc in used.items():
         id = known.get(text.casefold())
         if id is None:
             id = known[text.casefold()] = str(uuid.uuid4())
@@ -84,7 +85,7 @@ def ids(db: Any, client: str, texts: Iterable[str], utc: int) -> list[str]:
         found.append(id)
     db.executemany(
         "UPDATE activities SET used_utc = max(used_utc, ?) WHERE id = ?",
-        [(utc, id) for id in found],
+        zip(used.values(), found, strict=True),
     )
     return found
 

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
-from mien import activities, checkins, emotions
+from mien import checkins, emotions
 from mien.checkins import Checkin, CheckinError
 from mien.daylio import MOODS, Diary, Entry
 from mien.moodcsv import Reports
@@ -189,7 +189,7 @@ def _bring_in(
         while some := sorted(islice(rows, _SORTED), key=lambda one: one.id):
             for start in range(0, len(some), A_TIME):
                 part = some[start : start + A_TIME]
-                added += write(partial(_add, client=client, found=part))
+                added += write(partial(checkins.add, client=client, found=part))
                 done += len(part)
                 progress(done)
     except BaseException:
@@ -197,33 +197,6 @@ def _bring_in(
             pass
         raise
     return added, done - added
-
-
-def _add(db: Any, client: str, found: list[Checkin]) -> int:
-    """Add those that are not there; how many."""
-    there = checkins.known(db, [one.id for one in found])
-    new = [one for one in found if one.id not in there]
-    db.executemany(
-        "INSERT INTO checkins (id, client, utc, day, hour, weekday, mood, emotions, note, source, "
-        "made_utc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                one.id, one.client, one.utc, one.day, one.hour, one.weekday, one.mood,
-                None if one.emotions is None else _mask(one.emotions),
-                one.note, one.source, one.made_utc,
-            )
-            for one in new
-        ],
-    )  # fmt: skip
-    texts = list(dict.fromkeys(text for one in new for text in one.activities))
-    if texts:
-        used = max(one.utc or one.made_utc for one in new)
-        id_of = dict(zip(texts, activities.ids(db, client, texts, used), strict=True))
-        db.executemany(
-            "INSERT OR IGNORE INTO checkin_activities VALUES (?, ?)",
-            [(one.id, id_of[text]) for one in new for text in one.activities],
-        )
-    return len(new)
 
 
 def _id(alike: Counter[bytes], client: str, said: Any) -> str:
@@ -236,7 +209,6 @@ def _id(alike: Counter[bytes], client: str, said: Any) -> str:
 
 
 _felt = lru_cache(1 << 14)(emotions.of_mask)
-_mask = lru_cache(1 << 14)(emotions.mask)
 
 
 def _date(day: int | None) -> date | None:

@@ -8,6 +8,7 @@ import unicodedata
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, get_args
 
 from msgspec import Struct
@@ -21,7 +22,8 @@ from mien.activities import rename as rename_activity
 from mien.emotions import MOODS, NEGATIVE_MASK, POSITIVE_MASK, Emotion
 
 __all__ = [
-    "Activity", "Checkin", "CheckinError", "Daily", "Report", "activities", "bring_back", "daily",
+    "Activity", "Checkin", "CheckinError", "Daily", "Report", "activities", "add", "bring_back",
+    "daily",
     "delete", "find", "hide_activity", "known", "made", "newest", "of_days", "rename_activity",
     "reports", "save", "sweep",
 ]  # fmt: skip
@@ -168,6 +170,18 @@ def _note(note: str, *, whole: bool) -> str:
 
 # ── keeping ──────────────────────────────────────────────────────────────────────────────────────
 
+_COLUMNS = "id, client, utc, day, hour, weekday, mood, emotions, note, source, made_utc"
+_INSERT = f"INSERT INTO checkins ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_mask = lru_cache(1 << 14)(everyday.mask)
+
+
+def _row(one: Checkin) -> tuple[Any, ...]:
+    """As of `_COLUMNS`."""
+    return (
+        one.id, one.client, one.utc, one.day, one.hour, one.weekday, one.mood,
+        None if one.emotions is None else _mask(one.emotions), one.note, one.source, one.made_utc,
+    )  # fmt: skip
+
 
 def save(db: Any, checkin: Checkin) -> None:
     """Keep a check-in: a new one, or in place of the client's former one of this id, also where
@@ -176,25 +190,38 @@ def save(db: Any, checkin: Checkin) -> None:
     Raises:
         CheckinError: the id is another client's.
     """
-    row = (
-        checkin.id, checkin.client, checkin.utc, checkin.day, checkin.hour, checkin.weekday,
-        checkin.mood, None if checkin.emotions is None else everyday.mask(checkin.emotions),
-        checkin.note, checkin.source, checkin.made_utc,
-    )  # fmt: skip
     done = db.execute(
-        "INSERT INTO checkins (id, client, utc, day, hour, weekday, mood, emotions, note, source, "
-        "made_utc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        f"{_INSERT} ON CONFLICT (id) DO UPDATE SET "
         "utc = excluded.utc, day = excluded.day, hour = excluded.hour, "
         "weekday = excluded.weekday, mood = excluded.mood, emotions = excluded.emotions, "
         "note = excluded.note, source = excluded.source, made_utc = excluded.made_utc, "
         "deleted = 0 WHERE client = excluded.client",
-        row,
+        _row(checkin),
     )
     if not done.rowcount:
         raise CheckinError("This check-in belongs to somebody else. Load the page again.")
     db.execute("DELETE FROM checkin_activities WHERE checkin = ?", (checkin.id,))
-    ids = activity_ids(db, checkin.client, checkin.activities, checkin.made_utc)
+    used = dict.fromkeys(checkin.activities, checkin.made_utc)
+    ids = activity_ids(db, checkin.client, used)
     db.executemany("INSERT INTO checkin_activities VALUES (?, ?)", [(checkin.id, id) for id in ids])
+
+
+def add(db: Any, client: str, found: Sequence[Checkin]) -> int:
+    """Keep those of the client that are not there yet, not even deleted; how many."""
+    there = known(db, [one.id for one in found])
+    new = [one for one in found if one.id not in there]
+    db.executemany(_INSERT, map(_row, new))
+    used: dict[str, int] = {}
+    for one in new:
+        for text in one.activities:
+            used[text] = max(used.get(text, 0), one.utc or one.made_utc)
+    if used:
+        id_of = dict(zip(used, activity_ids(db, client, used), strict=True))
+        db.executemany(
+            "INSERT OR IGNORE INTO checkin_activities VALUES (?, ?)",
+            [(one.id, id_of[text]) for one in new for text in one.activities],
+        )
+    return len(new)
 
 
 def delete(db: Any, client: str, id: str, utc: int = 1) -> bool:
@@ -218,10 +245,7 @@ def sweep(db: Any, before_utc: int) -> int:
 
 # ── finding ──────────────────────────────────────────────────────────────────────────────────────
 
-_SELECT = (
-    "SELECT id, client, utc, day, hour, weekday, mood, emotions, note, source, made_utc "
-    "FROM checkins WHERE client = ? AND NOT deleted "
-)
+_SELECT = f"SELECT {_COLUMNS} FROM checkins WHERE client = ? AND NOT deleted "
 
 
 def find(db: Any, client: str, id: str) -> Checkin | None:

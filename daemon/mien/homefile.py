@@ -251,12 +251,7 @@ def seen(found: Everything) -> Iterator[Quarter]:
 
 def keep(db: Any, client: str, said: Iterable[Said]) -> int:
     """Add the check-ins that are not there yet; how many those were."""
-    told = list(said)
-    there = checkins.known(db, [one.id for one in told])
-    new = [one for one in told if one.id not in there]
-    for one in new:
-        checkins.save(db, checkin(one, client))
-    return len(new)
+    return checkins.add(db, client, [checkin(one, client) for one in said])
 
 
 def keep_activities(db: Any, client: str, doings: Sequence[Doing], utc: int) -> None:
@@ -266,7 +261,7 @@ def keep_activities(db: Any, client: str, doings: Sequence[Doing], utc: int) -> 
         text = activities.named(doing.text)
         if text.casefold() not in there:
             there.add(text.casefold())
-            (id,) = activities.ids(db, client, [text], utc)
+            (id,) = activities.ids(db, client, {text: utc})
             activities.hide(db, client, id, doing.hidden)
 
 
