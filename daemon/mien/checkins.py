@@ -23,9 +23,8 @@ from mien.emotions import MOODS, NEGATIVE_MASK, POSITIVE_MASK, Emotion
 
 __all__ = [
     "Activity", "Checkin", "CheckinError", "Daily", "Report", "activities", "add", "bring_back",
-    "daily",
-    "delete", "find", "hide_activity", "known", "made", "newest", "of_days", "rename_activity",
-    "reports", "save", "sweep",
+    "daily", "delete", "find", "hide_activity", "known", "made", "newest", "of_days",
+    "rename_activity", "reports", "save", "sweep",
 ]  # fmt: skip
 
 LONGEST_NOTE = 4000
