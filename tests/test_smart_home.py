@@ -245,6 +245,18 @@ def test_one_that_fell_into_a_restart_is_made_up_for_but_never_late(house: House
     assert len(house.reminded) == 1
 
 
+def test_one_that_cannot_be_noted_is_not_given(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    house.live_here()
+    house.remind()
+    (house.folder / f"{FILE}.new").mkdir()
+    house.tick(5 * 60)
+    house.tick()
+    assert house.reminded == []
+    assert caplog.text.count("nobody is reminded") == 1
+
+
 def test_a_damaged_memory_of_reminders_is_no_trouble(house: House) -> None:
     (house.folder / FILE).write_text("yesterday")
     house.live_here()

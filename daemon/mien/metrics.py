@@ -29,5 +29,5 @@ def _lines(values: dict[str, float], kind: str) -> str:
         if family not in typed:
             typed.add(family)
             lines.append(f"# TYPE {family} {kind}")
-        lines.append(f"{name} {float(value):g}" if kind == "gauge" else f"{name} {value!r}")
+        lines.append(f"{name} {+value!r}")  # of True, 1
     return "\n".join(lines) + "\n"

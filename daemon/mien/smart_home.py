@@ -103,7 +103,8 @@ class SmartHome:
         try:  # before it is sent: rather not at all than twice
             replace_file(self._reminded_file, str(self._asked_ms).encode())
         except OSError as error:
-            log.warning("that somebody was reminded cannot be noted: %s", error)
+            log.warning("nobody is reminded, for that cannot be noted: %s", error)
+            return
         # Who is meant stays in the house: the box does not know whose telephone it is, either.
         reminder = Reminder(id=str(uuid.uuid4()), box=self._topics.box, time=now.iso)
         self._publisher.say(self._topics.event, msgspec.json.encode(reminder))

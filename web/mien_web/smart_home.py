@@ -12,7 +12,7 @@ from mien import audit, database, orders, settings
 from mien.control import ControlError
 from mien.database import StoreError
 from mien.events import Part
-from mien_web import desk, door, parts, words
+from mien_web import desk, door, words
 
 page = Blueprint("smart_home", __name__)
 door.needs(page, "administrator")
@@ -55,7 +55,6 @@ def show() -> str:
         address=f"{config.host}:{config.port}",
         broker=_broker() if config.enabled else None,
         topics=f"mien/{_box() or '<box>'}",
-        parts=parts,
         words=words,
     )
 
