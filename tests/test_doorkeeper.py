@@ -196,6 +196,27 @@ def test_a_pause_wins_and_outlives_a_restart(house: House, session: str, tmp_pat
     assert again.word == "session"
 
 
+def test_a_pause_closes_the_camera_also_where_the_disk_fails(
+    house: House, session: str, tmp_path: Path
+) -> None:
+    house.door = house.another(tmp_path / "no folder")
+    house.door.refresh()
+    assert house.seeing.camera is not None
+    house.door.pause()
+    assert house.seeing.camera is None
+    house.door.refresh()
+    assert (house.door.paused, house.seeing.camera) == (True, None)
+    house.door.resume()
+    assert house.door.word == "session"
+
+
+def test_a_pause_that_cannot_be_removed_stays(house: House, session: str, tmp_path: Path) -> None:
+    (tmp_path / "paused").mkdir()  # a file that `unlink` refuses
+    with pytest.raises(ControlError, match=r"stays paused.*cannot be removed"):
+        house.door.resume()
+    assert house.door.paused
+
+
 def test_a_pause_without_a_session_is_told_once(house: House) -> None:
     house.door.pause()
     house.door.refresh()

@@ -68,6 +68,7 @@ class Doorkeeper:
         self._pipeline = pipeline
         self._own_seat = self._seat = seat
         self._paused_file = paused_file
+        self._paused_here = False  # also where the file could not be made
         self._told = told
         self._clock = clock
         self._lock = threading.RLock()  # guards all that follows
@@ -87,7 +88,7 @@ class Doorkeeper:
 
     @property
     def paused(self) -> bool:
-        return self._paused_file.exists()
+        return self._paused_here or self._paused_file.exists()
 
     @property
     def word(self) -> Word | None:
@@ -157,17 +158,32 @@ class Doorkeeper:
                 self.refresh()
 
     def pause(self) -> None:
-        """Close the camera, whatever the mandate."""
+        """Close the camera, whatever the mandate, and whatever the disk does."""
         with self._lock:
+            self._paused_here = True
             # The file is there first and goes last: a crash in between never opens the camera.
-            self._paused_file.touch()
+            try:
+                self._paused_file.touch()
+            except OSError as error:
+                log.error("the pause ends with a restart, for it cannot be written down: %s", error)
             self._obey()
             log.info("paused, the camera is off")
 
     def resume(self) -> None:
-        """Go back to what the mandate says."""
+        """Go back to what the mandate says.
+
+        Raises:
+            ControlError: the disk keeps the pause.
+        """
         with self._lock:
-            self._paused_file.unlink(missing_ok=True)
+            try:
+                self._paused_file.unlink(missing_ok=True)
+            except OSError as error:
+                raise ControlError(
+                    f"the box stays paused, for {self._paused_file} cannot be removed: "
+                    f"{error.strerror or error}. Look at its disk"
+                ) from None
+            self._paused_here = False
             self.refresh()
             log.info("resumed")
 
