@@ -79,6 +79,9 @@ def test_no_secret_is_in_it(boxes: tuple[Box, Box], tmp_path: Path) -> None:
         ('{"mien_config": 1, "made": "", "toml": "[camera]\\nfps = -1", "settings": {}}', "fps"),
         ('{"mien_config": 1, "made": "", "toml": "[mqtt]\\nca_file = \\"/no\\"", "settings": {}}',
          "there is no file '/no'"),
+        ('{"mien_config": 1, "made": "", "toml": "box.id = \\"room-1\\"", "settings": {}}',
+         "which box this is"),
+        ('{"mien_config": 1, "made": "", "toml": "", "settings": {"setting": "demo"}}', "of a demo"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_changes_nothing(
@@ -92,6 +95,38 @@ def test_what_does_not_fit_changes_nothing(
     assert second.config.read_text() == before
     assert second.get("idle_minutes") == 30
     assert sorted(path.name for path in second.config.parent.glob("mien.toml*")) == ["mien.toml"]
+
+
+def test_a_demo_is_not_handed_on(
+    boxes: tuple[Box, Box], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes[0].db.write(lambda db: settings.put(db, "setting", "demo"))
+    assert boxes[0].run("export-config", tmp_path / "like.json") == 1
+    assert "is a demo" in capsys.readouterr().err
+    assert not (tmp_path / "like.json").exists()
+
+
+def test_the_name_of_a_box_does_not_go_along_however_it_is_written(
+    boxes: tuple[Box, Box], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = f'box = {{ id = "room-1", state_dir = "{tmp_path / "1"}" }}\n'
+    boxes[0].config.write_text(box)
+    assert boxes[0].run("export-config", tmp_path / "like.json") == 1
+    assert "begins with [box]" in capsys.readouterr().err
+
+
+def test_a_store_that_fails_is_told_as_such(
+    boxes: tuple[Box, Box], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = boxes
+    first.run("export-config", tmp_path / "like.json")
+    (tmp_path / "2" / "mien.db").write_bytes(b"no database" * 999)
+    before = second.config.read_text()
+    assert second.run("import-config", tmp_path / "like.json") == 1
+    told = capsys.readouterr().err
+    assert "mien.db" in told
+    assert "mien.toml cannot be written" not in told
+    assert second.config.read_text() == before
 
 
 def test_a_file_that_is_not_there(boxes: tuple[Box, Box], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import argparse
 import os
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -55,16 +56,20 @@ def add(subcommands: Any) -> None:
 
 def _export(args: argparse.Namespace) -> int:
     path, loaded = _config(args)
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    text = _BOX.sub("", path.read_text(encoding="utf-8")) if path.exists() else ""
+    if _names_a_box(text):
+        raise MienError(f"in {path}, write what is under box as a section that begins with [box]")
     db = database.open_for_people(loaded.state_dir, SystemClock())
     try:
         found = db.read(lambda db: {key: settings.get(db, key, Any) for key in SETTINGS})
+        if found["setting"] == "demo":
+            raise MienError("this box is a demo; set it up on its page first")
     finally:
         db.close()
     made = Likeness(
         FORM,
         SystemClock().stamp().iso,
-        _BOX.sub("", text),
+        text,
         {key: value for key, value in found.items() if value is not None},
     )
     body = msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n"
@@ -82,23 +87,26 @@ def _export(args: argparse.Namespace) -> int:
 def _import(args: argparse.Namespace) -> int:
     path, loaded = _config(args)
     told = _read(Path(args.file))
-    own = _BOX.search(path.read_text(encoding="utf-8")) if path.exists() else None
+    had = path.exists()
+    own = _BOX.search(path.read_text(encoding="utf-8")) if had else None
     text = (own[0].rstrip("\n") + "\n\n" if own else "") + told.toml.lstrip("\n")
-    draft = path.with_name(path.name + ".new")
+    draft, before = (path.with_name(path.name + end) for end in (".new", ".before"))
     clock = SystemClock()
     db = database.open_for_people(loaded.state_dir, clock)
     try:
         draft.write_text(text, encoding="utf-8")
         config.load(draft)
         db.write(lambda db: _put(db, told, clock.stamp().utc))
-        if path.exists():
-            os.replace(path, path.with_name(path.name + ".before"))
+        if had:
+            os.replace(path, before)
         os.replace(draft, path)
     except ConfigError as error:
         raise MienError(
             f"the config in {args.file} does not fit this box, so nothing was changed:\n"
             + str(error).replace(str(draft), str(path))
         ) from None
+    except database.StoreError:
+        raise
     except OSError as error:
         raise MienError(
             f"{path} cannot be written ({error.strerror or error}); run this with sudo"
@@ -106,7 +114,8 @@ def _import(args: argparse.Namespace) -> int:
     finally:
         draft.unlink(missing_ok=True)
         db.close()
-    print(f"mien: this box is set as {args.file} says; what it was before is {path}.before")
+    kept = f"; the config it had is {before}" if had else ""
+    print(f"mien: this box is set as {args.file} says{kept}")
     print("mien: start it anew for it: sudo systemctl restart mien mien-web")
     return 0
 
@@ -125,9 +134,20 @@ def _read(file: Path) -> Likeness:
         raise MienError(f"{file} was not made by `mien export-config`: {error}") from None
     if told.mien_config != FORM:
         raise MienError(f"{file} is of a newer Mien (form {told.mien_config}); update this box")
+    if _names_a_box(told.toml):
+        raise MienError(f"{file} sets which box this is, which is nobody's to take over")
+    if told.settings.get("setting") == "demo":
+        raise MienError(f"{file} is of a demo, which reads people without their consent")
     if strange := sorted(set(told.settings) - set(SETTINGS)):
         raise MienError(f"{file} sets what is nobody's to take over: {', '.join(strange)}")
     return told
+
+
+def _names_a_box(toml: str) -> bool:
+    try:
+        return "box" in tomllib.loads(toml)
+    except tomllib.TOMLDecodeError:
+        return False  # told better where it is loaded
 
 
 def _put(db: Any, told: Likeness, utc: float) -> None:
