@@ -94,6 +94,20 @@ def test_without_light_no_camera(pins: Any) -> None:
     assert not opened
 
 
+def test_a_pin_that_failed_once_does_not_burn_for_ever(
+    pins: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lamp, pin = Light(LED, pins), pins.pin(LED)
+    with monkeypatch.context() as broken:
+        broken.setattr(type(pin), "_set_state", lambda *_: 1 / 0)
+        with pytest.raises(CameraError, match="cannot be lit"):
+            Lit(lambda: Film(pin), lamp)
+    lit = Lit(lambda: Film(pin), lamp)
+    assert pin.state
+    lit.close()
+    assert not pin.state
+
+
 def test_closing_darkens(pins: Any) -> None:
     lamp = Light(LED, pins)
     lamp.on()

@@ -53,11 +53,15 @@ def test_the_certificate_is_downloaded_and_no_key_is(box: Box, authority: Path) 
     assert b"PRIVATE" not in answer.data
 
 
-def test_one_that_cannot_be_read_is_told(box: Box, tmp_path: Path) -> None:
-    give(box, tmp_path / "nowhere.crt")
-    answer = box.app.test_client().get("/trust")
-    assert answer.status_code == 503
-    assert "cannot be read" in text(answer)
+@pytest.mark.parametrize("content", [None, b"", b"no certificate", b"\xff\xfe"])
+def test_one_that_cannot_be_read_is_told(box: Box, tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "ca.crt").write_bytes(content)
+    give(box, tmp_path / "ca.crt")
+    for path in ("/trust", "/trust/mien-ca.crt"):
+        answer = box.app.test_client().get(path)
+        assert answer.status_code == 503
+        assert "cannot be read" in text(answer)
 
 
 class TestCertificates:

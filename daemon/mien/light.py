@@ -33,8 +33,8 @@ class Light:
 
     def on(self) -> None:
         with self._lock:
-            self._users += 1
             self._lamp.on()
+            self._users += 1
 
     def off(self) -> None:
         with self._lock:

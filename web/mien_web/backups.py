@@ -95,12 +95,13 @@ def make() -> Any:
         desk.write(lambda db: backup.note(db, now, user, content, size))
         return Made(file, backup.file_name(box, now), size, content)
 
-    if (old := jobs.last("backup")) and isinstance(old.result, Made):
-        old.result.file.unlink(missing_ok=True)
+    old = jobs.last("backup")
     try:
         jobs.start("backup", work)
     except MienError as error:
         abort(409, str(error))
+    if old and isinstance(old.result, Made):
+        old.result.file.unlink(missing_ok=True)
     return redirect(url_for("backups.index"), 303)
 
 

@@ -32,10 +32,14 @@ def authority() -> Response:
 
 def _authority() -> str:
     file = desk.config().page.ca_file
+    if not file:
+        return ""
     try:
-        return Path(file).read_text() if file else ""
-    except (OSError, UnicodeDecodeError):
+        pem = Path(file).read_text()
+        ssl.PEM_cert_to_DER_cert(pem)
+    except (OSError, ValueError):  # also of a file that is no certificate
         abort(503, gettext("The authority’s certificate cannot be read on the box."))
+    return pem
 
 
 def _fingerprint(pem: str) -> str:

@@ -93,7 +93,7 @@ def passphrase(file: Path | None, *, anew: bool) -> str:
         raise MienError("there is no terminal to ask on; use --passphrase-file")
     else:
         if anew:
-            print(f"The passphrase of the backup: {backup.HINT}.")
+            print(f"The passphrase of the backup: {backup.HINT}.", file=sys.stderr)
         said = getpass.getpass("Passphrase of the backup: ")
         if anew and getpass.getpass("Once more: ") != said:
             raise MienError("the two passphrases differ")
