@@ -176,6 +176,7 @@ class TestBadRequests:
             ("POST /aim?seconds=nan HTTP/1.1", 400),
             ("POST /aim?seconds=601 HTTP/1.1", 400),
             ("POST /erase HTTP/1.1", 400),
+            ('POST /erase HTTP/1.1\r\nContent-Length: 3\r\n\r\n"\xff"', 400),
             ("DELETE /status HTTP/1.1", 501),
             ("what is this", 400),
             ("GET /" + "x" * 70_000 + " HTTP/1.1", 414),
@@ -184,7 +185,7 @@ class TestBadRequests:
     def test_get_a_sentence(self, path: Path, request_line: str, status: int) -> None:
         with socket.socket(socket.AF_UNIX) as raw:
             raw.connect(str(path))
-            raw.sendall(f"{request_line}\r\n\r\n".encode())
+            raw.sendall(f"{request_line}\r\n\r\n".encode("latin-1"))
             response = http.client.HTTPResponse(raw)
             response.begin()
             assert response.status == status

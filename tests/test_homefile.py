@@ -116,6 +116,7 @@ def with_row(at: int, value: int) -> io.BytesIO:
         (zipped(b"{}"), "not a home log of a Mien box"),
         (zipped(b"[1]"), "Expected `object`, got `array`"),
         (zipped(b"{"), "no JSON"),
+        (zipped(b'{"format": "\xff"}'), "no JSON"),
         (zipped(b'{"x":' + b"[" * 9000 + b"]" * 9000 + b"}"), "no JSON"),
         (zipped(b"{}", "other.json"), "has no everything.json"),
         (zipped(b"{}", **{"../etc/passwd": b"x"}), "belonged elsewhere"),

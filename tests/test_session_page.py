@@ -185,6 +185,7 @@ def test_stop_tells_the_daemon_and_the_audit_list(box: Box, browser: Browser) ->
     ("body", "sentence"),
     [
         (b"{", "must be a JSON object"),
+        (b'{"\xff": 1}', "must be a JSON object"),
         (b'{"taps": {}}', "must be a JSON object"),
         (b'{"taps": [' + b",".join([b"1"] * 501) + b"]}", "At most 500 taps"),
         (b'{"taps": ["' + b"x" * 70_000 + b'"]}', ""),

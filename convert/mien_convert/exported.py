@@ -140,7 +140,7 @@ def _manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
             f"{path} has no {exchange.MANIFEST}; expected a zip exported from a box. Pictures in "
             "folders are imported unpacked."
         ) from None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SourceError(
             f"{exchange.MANIFEST} in {path} is not as it should be: {error}."
         ) from error

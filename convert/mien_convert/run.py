@@ -85,7 +85,7 @@ def read_run(checkpoint: Path) -> Run:
     """Read `run.json` of a checkpoint. Raises TrainingError when it is missing or broken."""
     try:
         return msgspec.json.decode((checkpoint / "run.json").read_bytes(), type=Run)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TrainingError(f"{checkpoint} is not a whole checkpoint: {error}.") from error
 
 

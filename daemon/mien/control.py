@@ -1,8 +1,9 @@
 """The daemon's unix socket: HTTP/1.1 with keep-alive, for the page and for commands on the box.
 
-Whoever may open the socket file (mode 0660) may look and may pause; no network port is opened.
+Whoever may open the socket file (mode 0660) may do all of this; no network port is opened.
 
     GET  /status                     JSON of `events.Health`
+    GET  /neighbours                 JSON of `events.Neighbourhood`, the other boxes
     GET  /metrics                    Prometheus text
     GET  /preview?after=N&timeout=S  JPEG, with headers `Mien-Frame` and `Mien-Live` (JSON of
                                      `events.Live`, ASCII); 204 nothing new, 429 too many viewers,
@@ -436,7 +437,7 @@ class _BadRequest(ValueError):
 def _decoded(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise _BadRequest(f"the body is not what is asked for here: {error}") from None
 
 

@@ -203,7 +203,7 @@ def _decoded(body: bytes) -> Everything:
         return msgspec.json.decode(body, type=Everything)
     except msgspec.ValidationError as error:
         raise HomeFileError(f"In {NAME} something is wrong: {error}. {_ANEW}") from None
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise HomeFileError(f"{NAME} in the zip is no JSON, or cut off. {_ANEW}") from None
 
 

@@ -8,6 +8,7 @@ that one. It writes no file.
 
 import ctypes
 import hashlib
+import lzma
 import math
 import os
 import resource
@@ -53,7 +54,10 @@ BLANK = 5.0
 GREY = 6
 """How far apart the colours of a pixel may be in a picture that is grey."""
 
-_BROKEN = (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+_BROKEN = (
+    OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+    lzma.LZMAError,
+)  # fmt: skip
 
 
 class Refuse(Exception):
@@ -206,7 +210,7 @@ def _manifest(archive: zipfile.ZipFile) -> dict[str, ExportedFace] | None:
         with archive.open(exchange.MANIFEST) as member:
             data = member.read(uploads.MAX_FILE)
         faces = msgspec.json.decode(data, type=Manifest).faces
-    except (KeyError, msgspec.MsgspecError, *_BROKEN):
+    except (KeyError, msgspec.MsgspecError, UnicodeDecodeError, *_BROKEN):
         return None
     return {face.file: face for face in faces}
 

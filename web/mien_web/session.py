@@ -94,7 +94,7 @@ def tap(session: str) -> Response:
     found, client = find(session)
     try:
         raw = msgspec.json.decode(request.get_data(), type=_Batch).taps
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         abort(400, gettext("The taps must be a JSON object with the list taps."))
     if len(raw) > MOST_TAPS:
         abort(
@@ -114,9 +114,9 @@ def tap(session: str) -> Response:
 
 def _tap(raw: msgspec.Raw) -> Tap:
     """A tap as it was sent; what is none keeps its id, so that it can be refused by it."""
-    with suppress(msgspec.MsgspecError):
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError):
         return msgspec.json.decode(raw, type=Tap)
-    with suppress(msgspec.MsgspecError):
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError):
         return Tap(msgspec.json.decode(raw, type=dict[str, Any]).get("id", ""), "")
     return Tap("", "")
 
