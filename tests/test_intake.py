@@ -285,6 +285,12 @@ def test_a_zip_that_is_cut_off_is_refused() -> None:
     assert told.reason == "broken zip"
 
 
+def test_a_file_that_is_damaged_within_is_refused() -> None:
+    data = bytearray(zipped({"a.png": encoded(face(1))}, zipfile.ZIP_LZMA))
+    data[100:120] = b"\xff" * 20
+    assert looked_at(bytes(data))[0].reason == "broken"
+
+
 def test_a_file_locked_with_a_password_is_refused() -> None:
     data = bytearray(zipped({"a.png": encoded(face(1))}))
     for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 import stat
@@ -188,6 +189,13 @@ def test_a_zip_that_was_damaged_on_its_way(tmp_path: Path, bundles: Bundles) -> 
         bundles.install(tmp_path / "a.zip", accept)
     (tmp_path / "a.zip").write_bytes(content[: len(content) // 2])
     with pytest.raises(BundleError, match="neither a bundle's folder nor a zip"):
+        bundles.install(tmp_path / "a.zip", accept)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("fer-a/bundle.toml", random.Random(1).randbytes(500))
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[60:90] = b"\xff" * 30
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(BundleError, match=r"is damaged: Corrupt.*copy it again"):
         bundles.install(tmp_path / "a.zip", accept)
     with pytest.raises(BundleError, match=r"nothing\.zip cannot be read: No such file"):
         bundles.install(tmp_path / "nothing.zip", accept)

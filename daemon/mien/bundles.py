@@ -8,6 +8,7 @@ at any moment leaves the old one or the new one.
 """
 
 import logging
+import lzma
 import os
 import shutil
 import stat
@@ -303,7 +304,9 @@ def _opened(source: Path) -> Iterator[Iterator[tuple[str, int, IO[bytes]]]]:
             # Closed here, for a reader that stops half way leaves a file of the zip open.
             with closing(_of_zip(source, archive)) as files:
                 yield files
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except (
+            zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError,
+        ) as error:  # fmt: skip
             raise BundleError(f"{source} is damaged: {error}; copy it again") from None
 
 
