@@ -88,7 +88,7 @@ def _page(problem: str) -> str:
     told = look.result if look and upload and look.state == "done" else None
     if not problem and look and look.state == "failed" and upload is None and look.text:
         problem, look.text = look.text, ""
-    # Counting a million rows takes seconds, and a job's page is loaded often.
+    # Counting a million rows takes a second, and a job's page is loaded often.
     imports = [] if running else desk.read(lambda db: checkin_import.imports(db, who.id))
     return render_template(
         "checkins/import.html",
