@@ -97,7 +97,7 @@ class TestCardPage:
         said = pages.text(browser.get("/about"))
         assert "A face is not a feeling" in said
         assert "the same in 79 % (95 % interval 77–80 %)" in said
-        assert "neutral: found in 67 % of 1242; taken for sadness in 20 %" in said
+        assert "neutral: found in 67 % of 1,242; taken for sadness in 20 %" in said
         assert "Who is not covered" in said
 
 

@@ -347,7 +347,7 @@ class TestWords:
     def test_about_tells_what_is_kept(self, browser: FlaskClient) -> None:
         said = text(browser.get("/about"))
         assert "A face is not a feeling" in said
-        assert "One row of numbers a second, for 14 days" in said
+        assert "for 14 days; those of a session for as long as its client agrees" in said
         assert "message broker at localhost" in said
 
     def test_nothing_is_claimed(self, browser: FlaskClient) -> None:
