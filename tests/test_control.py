@@ -176,6 +176,8 @@ class TestBadRequests:
             ("POST /aim?seconds=nan HTTP/1.1", 400),
             ("POST /aim?seconds=601 HTTP/1.1", 400),
             ("POST /erase HTTP/1.1", 400),
+            ("POST /restore HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", 400),
+            ("GET http://[ HTTP/1.1", 400),
             ('POST /erase HTTP/1.1\r\nContent-Length: 3\r\n\r\n"\xff"', 400),
             ("DELETE /status HTTP/1.1", 501),
             ("what is this", 400),

@@ -282,50 +282,12 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        url = urlsplit(self.path)
-        if url.path == "/status":
-            self._serve(lambda: self._answer(HTTPStatus.OK, self.server.offered.status()))
-        elif url.path == "/neighbours":
-            self._serve(lambda: self._answer(HTTPStatus.OK, self.server.offered.neighbours()))
-        elif url.path == "/metrics":
-            self._serve(
-                lambda: self._answer(
-                    HTTPStatus.OK,
-                    self.server.offered.metrics().encode(),
-                    {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
-                )
-            )
-        elif url.path == "/preview":
-            self._serve(lambda: self._preview(parse_qs(url.query)))
-        else:
-            self.send_error(HTTPStatus.NOT_FOUND, f"there is nothing at {url.path}")
+        self._serve(b"")
 
     def do_POST(self) -> None:
         body = self._body()
-        if body is None:
-            return
-        url = urlsplit(self.path)
-        offered = self.server.offered
-        if url.path in ("/pause", "/resume"):
-            self._do(lambda: offered.set_paused(url.path == "/pause"))
-        elif url.path == "/refresh":
-            self._do(offered.refresh)
-        elif url.path == "/aim":
-            self._aim(parse_qs(url.query))
-        elif url.path == "/capture":
-            self._serve(lambda: self._answer(HTTPStatus.OK, msgspec.json.encode(offered.capture())))
-        elif url.path == "/erase":
-            self._serve(lambda: self._erase(body))
-        elif url.path == "/errand":
-            self._serve(lambda: self._errand(parse_qs(url.query)))
-        elif url.path == "/errand-done":
-            self._taken(body, Done, offered.errand_done)
-        elif url.path == "/import-log":
-            self._serve(lambda: self._import_log(body))
-        elif url.path == "/restore":
-            self._taken(body, dict[str, str], lambda said: offered.restore(Path(said["file"])))
-        else:
-            self.send_error(HTTPStatus.NOT_FOUND, f"there is nothing to do at {url.path}")
+        if body is not None:
+            self._serve(body)
 
     def _body(self) -> bytes | None:
         """What was sent along; None when it was refused, and the answer given."""
@@ -342,59 +304,13 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         return self.rfile.read(length)
 
-    def _do(self, work: Callable[[], None]) -> None:
-        def answer() -> None:
-            work()
-            self._answer(HTTPStatus.NO_CONTENT)
-
-        self._serve(answer)
-
-    def _aim(self, query: dict[str, list[str]]) -> None:
-        self._do(lambda: self.server.offered.aim(_seconds(query, "seconds", LONGEST_AIM)))
-
-    def _erase(self, body: bytes) -> None:
-        rows = self.server.offered.erase(_decoded(body, list[Stretch]))
-        self._answer(HTTPStatus.OK, msgspec.json.encode({"rows": rows}))
-
-    def _import_log(self, body: bytes) -> None:
-        rows = self.server.offered.import_log(_decoded(body, list[Quarter]))
-        self._answer(HTTPStatus.OK, msgspec.json.encode({"rows": rows}))
-
-    def _errand(self, query: dict[str, list[str]]) -> None:
-        found = self.server.offered.errand(_seconds(query, "timeout", LONGEST_WAIT))
-        if found is None:
-            self._answer(HTTPStatus.NO_CONTENT)
-        else:
-            self._answer(HTTPStatus.OK, msgspec.json.encode(found))
-
-    def _taken(self, body: bytes, kind: type[_T], work: Callable[[_T], None]) -> None:
-        self._do(lambda: work(_decoded(body, kind)))
-
-    def _preview(self, query: dict[str, list[str]]) -> None:
+    def _serve(self, body: bytes) -> None:
         try:
-            after = int(query.get("after", ["0"])[-1])
-            timeout = float(query.get("timeout", ["0"])[-1])
-        except ValueError:
-            timeout = math.nan
-        if math.isnan(timeout):
-            self.send_error(HTTPStatus.BAD_REQUEST, "after and timeout must be numbers")
-            return
-        picture = self.server.offered.preview(after, min(max(timeout, 0.0), LONGEST_WAIT))
-        if picture is None:
-            self._answer(HTTPStatus.NO_CONTENT)
-            return
-        headers = {
-            "Content-Type": "image/jpeg",
-            "Mien-Frame": str(picture.frame),
-            "Mien-Live": _ascii(picture.live),
-        }
-        self._answer(HTTPStatus.OK, picture.jpeg, headers)
-
-    def _serve(self, answer: Callable[[], None]) -> None:
-        try:
-            answer()
+            self._give(self._asked(body))
         except _BadRequest as error:
             self.send_error(HTTPStatus.BAD_REQUEST, str(error))
+        except _Unknown as error:
+            self.send_error(HTTPStatus.NOT_FOUND, str(error))
         except Busy as error:
             self.send_error(HTTPStatus.TOO_MANY_REQUESTS, str(error))
         except NoPicture as error:
@@ -406,6 +322,57 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception as error:
             log.exception("The request %s %s failed.", self.command, self.path)
             self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, str(error) or repr(error))
+
+    def _asked(self, body: bytes) -> object:
+        """Have the daemon do what this request asks for; what it gives back."""
+        try:
+            url = urlsplit(self.path)
+        except ValueError as error:
+            raise _BadRequest(f"the address cannot be read: {error}") from None
+        query, offered = parse_qs(url.query), self.server.offered
+
+        def sent(kind: type[_T]) -> _T:
+            return _decoded(body, kind)
+
+        routes: dict[str, Callable[[], object]] = {
+            "GET /status": offered.status,
+            "GET /neighbours": offered.neighbours,
+            "GET /metrics": offered.metrics,
+            "GET /preview": lambda: offered.preview(*_next_picture(query)),
+            "POST /pause": lambda: offered.set_paused(True),
+            "POST /resume": lambda: offered.set_paused(False),
+            "POST /refresh": offered.refresh,
+            "POST /aim": lambda: offered.aim(_seconds(query, "seconds", LONGEST_AIM)),
+            "POST /capture": offered.capture,
+            "POST /erase": lambda: {"rows": offered.erase(sent(list[Stretch]))},
+            "POST /errand": lambda: offered.errand(_seconds(query, "timeout", LONGEST_WAIT)),
+            "POST /errand-done": lambda: offered.errand_done(sent(Done)),
+            "POST /import-log": lambda: {"rows": offered.import_log(sent(list[Quarter]))},
+            "POST /restore": lambda: offered.restore(Path(sent(_Prepared).file)),
+        }
+        work = routes.get(f"{self.command} {url.path}")
+        if work is None:
+            raise _Unknown(f"there is nothing to {self.command} at {url.path}")
+        return work()
+
+    def _give(self, found: object) -> None:
+        """Bytes are JSON already, text is Prometheus', None is no content."""
+        if found is None:
+            self._answer(HTTPStatus.NO_CONTENT)
+        elif isinstance(found, bytes):
+            self._answer(HTTPStatus.OK, found)
+        elif isinstance(found, str):
+            plain = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+            self._answer(HTTPStatus.OK, found.encode(), plain)
+        elif isinstance(found, Picture):
+            headers = {
+                "Content-Type": "image/jpeg",
+                "Mien-Frame": str(found.frame),
+                "Mien-Live": _ascii(found.live),
+            }
+            self._answer(HTTPStatus.OK, found.jpeg, headers)
+        else:
+            self._answer(HTTPStatus.OK, msgspec.json.encode(found))
 
     def _answer(
         self, status: HTTPStatus, body: bytes = b"", headers: dict[str, str] | None = None
@@ -434,6 +401,14 @@ class _BadRequest(ValueError):
     """The sentence says what the request must be."""
 
 
+class _Unknown(LookupError):
+    """There is nothing at that address."""
+
+
+class _Prepared(msgspec.Struct):
+    file: str
+
+
 def _decoded(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=kind)
@@ -449,6 +424,18 @@ def _seconds(query: dict[str, list[str]], name: str, most: float) -> float:
     if not 0 <= seconds <= most:
         raise _BadRequest(f"{name} must be a number from 0 to {most:.0f}")
     return seconds
+
+
+def _next_picture(query: dict[str, list[str]]) -> tuple[int, float]:
+    """After which frame, and for how long to wait."""
+    try:
+        after = int(query.get("after", ["0"])[-1])
+        timeout = float(query.get("timeout", ["0"])[-1])
+    except ValueError:
+        timeout = math.nan
+    if math.isnan(timeout):
+        raise _BadRequest("after and timeout must be numbers")
+    return after, min(max(timeout, 0.0), LONGEST_WAIT)
 
 
 def _ascii(text: bytes) -> str:
