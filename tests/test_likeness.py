@@ -81,7 +81,8 @@ def test_no_secret_is_in_it(boxes: tuple[Box, Box], tmp_path: Path) -> None:
          "there is no file '/no'"),
         ('{"mien_config": 1, "made": "", "toml": "box.id = \\"room-1\\"", "settings": {}}',
          "which box this is"),
-        ('{"mien_config": 1, "made": "", "toml": "", "settings": {"setting": "demo"}}', "of a demo"),
+        ('{"mien_config": 1, "made": "", "toml": "", "settings": {"setting": "demo"}}',
+         "of a demo"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_changes_nothing(

@@ -61,9 +61,9 @@ def _export(args: argparse.Namespace) -> int:
         raise MienError(f"in {path}, write what is under box as a section that begins with [box]")
     db = database.open_for_people(loaded.state_dir, SystemClock())
     try:
-        found = db.read(lambda db: {key: settings.get(db, key, Any) for key in SETTINGS})
-        if found["setting"] == "demo":
+        if db.read(settings.setting) == "demo":
             raise MienError("this box is a demo; set it up on its page first")
+        found = db.read(lambda db: {key: settings.get(db, key, Any) for key in SETTINGS})
     finally:
         db.close()
     made = Likeness(
