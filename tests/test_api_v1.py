@@ -397,6 +397,8 @@ def test_sessions_that_may_not_be(box: Box) -> None:
     refused = program.ask("/sessions", "POST", {"client": "K-17"}, status=409).json
     assert "was not started" in refused["error"]
     program.ask("/sessions", "POST", {"client": "K-18"}, status=404)
+    missing = program.ask(f"/sessions/{KEY}/stop", "POST", status=404).json
+    assert missing == {"error": "There is no such session of yours."}
     theirs = box.session(box.client("K-19", "live", owner="ben"), owner="ben")
     program.ask(f"/sessions/{theirs}/stop", "POST", status=404)
     program.ask(f"/sessions/{theirs}/tags", "POST", {"text": "x"}, status=404)

@@ -77,7 +77,7 @@ def find(session: str) -> tuple[Session, Client]:
         client = clients.find(db, found.client, owner) if found else None
         return (found, client) if found and client else None
 
-    return desk.read(work) or abort(404)
+    return desk.read(work) or abort(404, gettext("There is no such session of yours."))
 
 
 # ── taps ─────────────────────────────────────────────────────────────────────────────────────────
