@@ -26,7 +26,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 import box
 from box import ADDRESS, Box
+from bundle_samples import made
 from mien.commands.demo import portrait
+from mien_convert.bundle import pack
 
 SUITES = os.environ.get("MIEN_BOX_SUITES", "trixie").split(",")
 CHECKOUT = Path(__file__).parent.parent
@@ -35,6 +37,7 @@ SOURCE = (
     "pyproject.toml", "LICENSE", "NOTICE", "README.md",
 )  # fmt: skip
 SERVICES = ("mien", "mien-web", "nginx", "mosquitto", "mien-firewall")
+NETWORK = "fer-b"
 NAME, WORDS = "anna", "four unrelated plain words"
 MEGABYTE = 1e6
 
@@ -42,12 +45,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module", params=SUITES)
-def installed(request: pytest.FixtureRequest) -> Iterator["Installed"]:
+def installed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator["Installed"]:
     """A box, installed from this checkout; the tests of this module use it one after the other."""
     if why := box.why_not():
         pytest.skip(f"NOT TESTED: the appliance in a Debian of its own: {why}")
+    network = tmp_path_factory.mktemp("network")
+    pack(made(network, NETWORK), network / f"{NETWORK}.zip")
     copies = [(CHECKOUT / name, f"root/mien/{name}") for name in SOURCE]
-    with box.running(request.param, *copies, (portrait(), "srv/portrait.jpg")) as here:
+    copies += [(portrait(), "srv/portrait.jpg"), (network / f"{NETWORK}.zip", "root/network.zip")]
+    with box.running(request.param, *copies) as here:
         yield Installed(here)
 
 
@@ -252,6 +260,17 @@ def test_a_release_that_does_not_run_is_taken_back(installed: Installed) -> None
     assert here.run("ls /opt/mien/releases").split() == [former.removeprefix("releases/")]
     here.until(lambda: here.active(*SERVICES), 30, "the services do not start")
     assert NAME in installed.tablet.get("/me")
+
+
+def test_a_network_alone_is_another(installed: Installed) -> None:
+    here = installed.box
+    with pytest.raises(AssertionError, match=r"there is no file .*network\.zip\.sig"):
+        here.run("mien update /root/network.zip")
+    here.run("ssh-keygen -q -Y sign -f /root/key -n mien-release /root/network.zip")
+    said = here.run("mien update /root/network.zip", 120)
+    assert f"the box reads with {NETWORK}" in said
+    assert here.active(*SERVICES)
+    assert f"{NETWORK} (activated) on the CPU" in here.run("mien doctor", check=False)
 
 
 # What Debian's own packages leave when they are purged, and what a system writes that runs.
