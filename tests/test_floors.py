@@ -56,6 +56,7 @@ GROUND = [
     "clock",
     "topics",
     "store",
+    "rows",
     "control",
     "scripted",
     "control_client",

@@ -4,81 +4,42 @@ A row and the event it causes are written in one transaction; see docs/decisions
 """
 
 import logging
-import typing
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from mien import config, database, forgetting, mandate, quarters, settings
 from mien.clock import Clock, Stamp
 from mien.database import Database, StoreError
-from mien.events import EXPRESSIONS, Expression, MienError, Quarter, Reason, Stretch
+from mien.events import MienError, Quarter, Stretch
+from mien.rows import (
+    EPISODE,
+    MINUTE,
+    READINGS,
+    EpisodeRow,
+    MinuteRow,
+    OutboxRow,
+    SecondReading,
+    add_episode,
+    add_reading,
+    boot_number,
+    episode_of,
+    minute_of,
+    ms,
+    reading_of,
+)
 from mien.settings import Setting
 
 __all__ = ["EpisodeRow", "MinuteRow", "OutboxRow", "SecondReading", "Store", "StoreError"]
 
 log = logging.getLogger(__name__)
 
-_REASONS: tuple[Reason, ...] = typing.get_args(Reason)
-
 _T = TypeVar("_T")
 
 
 def _nothing() -> None:
     pass
-
-
-class SecondReading(msgspec.Struct, frozen=True, kw_only=True):
-    """What the seat looked like in one second."""
-
-    stamp: Stamp
-    people: int
-    """Faces in the seat."""
-    expression: Expression | None = None
-    """Smoothed, or None when it cannot tell."""
-    reason: Reason | None = None
-    confidence: float | None = None
-    """0–1, kept to 1/1000, as is `valence`, −1 to 1."""
-    valence: float | None = None
-    probabilities: dict[Expression, float] | None = None
-    """Smoothed, over the seven expressions, kept to 1/255."""
-    facing: bool | None = None
-
-
-class MinuteRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Roll-up of a minute: how many of its seconds were what. Minutes are counted from the boot."""
-
-    start: Stamp
-    seconds: int
-    """Seconds that were watched at all."""
-    seen: int
-    """Seconds with a face."""
-    facing: int
-    read: int
-    """Seconds with an expression."""
-    expressions: dict[Expression, int]
-    valence: float | None
-    """Mean over the seconds read, None when there are none."""
-
-
-class EpisodeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An episode that ended. `id` is a UUID and goes with its MQTT event."""
-
-    id: str
-    expression: Expression
-    start: Stamp
-    end: Stamp
-    peak: float
-
-
-class OutboxRow(msgspec.Struct, frozen=True):
-    """An episode that the broker has not acknowledged yet."""
-
-    id: int
-    episode: EpisodeRow
 
 
 class Store:
@@ -160,11 +121,11 @@ class Store:
             readings = []
 
         def work(db: Any) -> None:
-            minutes = {_add_reading(db, reading) for reading in readings}
+            minutes = {add_reading(db, reading) for reading in readings}
             touched = (quarters.of_minutes(db, boot, m, m) for boot, m in minutes)
             quarters.touch(db, set().union(*touched))
             for episode in episodes:
-                _add_episode(db, episode)
+                add_episode(db, episode)
 
         if readings or episodes:
             self._database.write(work)
@@ -176,7 +137,7 @@ class Store:
         """
 
         def work(db: Any) -> None:
-            at = (_boot(db, since.boot_id), _ms(since.boot_time))
+            at = (boot_number(db, since.boot_id), ms(since.boot_time))
             db.execute(
                 "INSERT OR IGNORE INTO models SELECT ?, ?, ?, ? WHERE (?, ?) IS NOT (SELECT name, "
                 "sha256 FROM models WHERE boot = ? AND boot_ms <= ? ORDER BY boot_ms DESC LIMIT 1)",
@@ -202,10 +163,10 @@ class Store:
         now = self._clock.stamp()
         if not now.clock_ok:
             return 0
-        shift = _ms(now.utc) - _ms(now.boot_time)
+        shift = ms(now.utc) - ms(now.boot_time)
 
         def work(db: Any) -> int:
-            boot = _boot(db, now.boot_id)
+            boot = boot_number(db, now.boot_id)
             rows = 0
             undated = "SELECT minute FROM minutes WHERE boot = ? AND clock_ok = 0"
             minutes = [minute for (minute,) in db.execute(undated, (boot,))]
@@ -232,7 +193,7 @@ class Store:
         if not now.clock_ok:
             return False
         for _ in range(31):
-            if not self._database.write(lambda db: quarters.roll(db, _ms(now.utc))):
+            if not self._database.write(lambda db: quarters.roll(db, ms(now.utc))):
                 return False
             beat()
         return True
@@ -250,7 +211,7 @@ class Store:
                     f"quarter {place} of {len(seen)} cannot be taken over: {flaw}. Export the log "
                     "of the other box anew."
                 )
-        now = _ms(self._clock.stamp().utc)
+        now = ms(self._clock.stamp().utc)
 
         def work(db: Any) -> int:
             if mandate.resident(db) is None and settings.setting(db) != "demo":
@@ -274,7 +235,7 @@ class Store:
         def work(db: Any) -> int:
             kept = forgetting.kept_spans(db)
             if now.clock_ok:
-                forgetting.delete_before(db, _ms(now.utc - days * 86_400), kept)
+                forgetting.delete_before(db, ms(now.utc - days * 86_400), kept)
             # A box that never learns the time keeps as many minutes as those days have.
             newest = "SELECT boot, minute FROM minutes ORDER BY boot DESC, minute DESC"
             if first := db.execute(f"{newest} LIMIT 1 OFFSET ?", (days * 1440 - 1,)).fetchone():
@@ -325,7 +286,7 @@ class Store:
 
     def erased(self, id: int, rows: int) -> None:
         """Note that one of them was done."""
-        now = _ms(self._clock.stamp().utc)
+        now = ms(self._clock.stamp().utc)
         self._database.write(lambda db: forgetting.done(db, id, now, rows))
 
     def outbox_delete(self, rows: Iterable[OutboxRow]) -> None:
@@ -355,23 +316,23 @@ class Store:
             "JOIN boots b ON b.id = e.boot ORDER BY o.episode LIMIT ?",
             limit,
         )
-        return [OutboxRow(row[0], _episode(row[1:])) for row in rows]
+        return [OutboxRow(row[0], episode_of(row[1:])) for row in rows]
 
     def outbox_size(self) -> int:
         return int(self._rows("SELECT count(*) FROM outbox")[0][0])
 
     def readings(self, since: float, until: float) -> list[SecondReading]:
         """The readings with `since` ≤ UTC < `until`, in seconds, in that order."""
-        rows = self._rows(_READINGS, _ms(since) - 60_000, _ms(until), _ms(since), _ms(until))
-        return [_reading(row) for row in rows]
+        rows = self._rows(READINGS, ms(since) - 60_000, ms(until), ms(since), ms(until))
+        return [reading_of(row) for row in rows]
 
     def minutes(self, since: float, until: float) -> list[MinuteRow]:
         """The roll-ups of minutes that began at `since` ≤ UTC < `until`, in seconds."""
-        return [_minute(row) for row in self._between("minutes", _MINUTE, since, until)]
+        return [minute_of(row) for row in self._between("minutes", MINUTE, since, until)]
 
     def episodes(self, since: float, until: float) -> list[EpisodeRow]:
         """The episodes that began at `since` ≤ UTC < `until`, in seconds."""
-        return [_episode(row) for row in self._between("episodes", _EPISODE, since, until)]
+        return [episode_of(row) for row in self._between("episodes", EPISODE, since, until)]
 
     def model_at(self, stamp: Stamp) -> tuple[str, str] | None:
         """Name and network's SHA-256 of the bundle that read at this time, None when not known."""
@@ -379,7 +340,7 @@ class Store:
             "SELECT name, sha256 FROM models m JOIN boots b ON b.id = m.boot "
             "WHERE b.boot_id = ? AND m.boot_ms <= ? ORDER BY m.boot_ms DESC LIMIT 1",
             stamp.boot_id,
-            _ms(stamp.boot_time),
+            ms(stamp.boot_time),
         )
         return found[0] if found else None
 
@@ -407,137 +368,9 @@ class Store:
         return self._rows(
             f"SELECT {columns} FROM {table} t JOIN boots b ON b.id = t.boot "
             "WHERE t.utc_ms >= ? AND t.utc_ms < ? ORDER BY t.utc_ms",
-            _ms(since),
-            _ms(until),
+            ms(since),
+            ms(until),
         )
-
-
-_STAMP = "b.boot_id, t.boot_ms, t.utc_ms, t.clock_ok"
-_READINGS = """
-    SELECT b.boot_id, r.id & 0xffffffffff, m.utc_ms + (r.id & 0xffffffffff) % 60000 AS utc,
-        m.clock_ok, people, expression, reason, confidence, r.valence, probabilities, r.facing
-    FROM (SELECT *, boot << 40 | minute * 60000 AS first FROM minutes) m
-        JOIN boots b ON b.id = m.boot
-        JOIN readings r ON r.id BETWEEN m.first AND m.first + 59999
-    WHERE m.utc_ms > ? AND m.utc_ms < ? AND utc >= ? AND utc < ? ORDER BY utc"""
-_MINUTE = (
-    "b.boot_id, t.minute * 60000, t.utc_ms, t.clock_ok, seconds, seen, facing, read, valence, "
-    + ", ".join(EXPRESSIONS)
-)
-_EPISODE = f"uuid, {_STAMP}, length_ms, expression, peak"
-_COUNTS = ", ".join(quarters.COUNTS)
-_ROLL_UP = (
-    f"INSERT INTO minutes (boot, minute, utc_ms, clock_ok, {_COUNTS}) "
-    f"VALUES ({', '.join('?' * (4 + len(quarters.COUNTS)))}) "
-    "ON CONFLICT (boot, minute) DO UPDATE SET "
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in quarters.COUNTS)
-)
-
-
-def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
-def _thousandths(share: float | None) -> int | None:
-    return None if share is None else round(share * 1000)
-
-
-def _share(thousandths: int | None) -> float | None:
-    return None if thousandths is None else thousandths / 1000
-
-
-def _stamp(boot_id: str, boot_ms: int, utc_ms: int, clock_ok: int) -> Stamp:
-    return Stamp(boot_id, boot_ms / 1000, utc_ms / 1000, bool(clock_ok))
-
-
-def _add_reading(db: Any, reading: SecondReading) -> tuple[int, int]:
-    """The number of its boot, and its minute."""
-    stamp = reading.stamp
-    boot, boot_ms, utc_ms = _boot(db, stamp.boot_id), _ms(stamp.boot_time), _ms(stamp.utc)
-    expression = None if reading.expression is None else EXPRESSIONS.index(reading.expression)
-    reason = None if reading.reason is None else _REASONS.index(reading.reason)
-    valence = _thousandths(reading.valence)
-    shares = reading.probabilities
-    probabilities = shares and bytes(round(255 * shares[name]) for name in EXPRESSIONS)
-    added = db.execute(
-        "INSERT OR IGNORE INTO readings VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (boot << 40 | boot_ms, reading.people, expression, reason,
-         _thousandths(reading.confidence), valence, probabilities, reading.facing),
-    ).rowcount  # fmt: skip
-    minute, past = divmod(boot_ms, 60_000)
-    if not added:
-        return boot, minute  # a reading of this very moment is there already
-    read = expression is not None
-    counted = [place == expression for place in range(len(EXPRESSIONS))]
-    db.execute(
-        _ROLL_UP,
-        (boot, minute, utc_ms - past, stamp.clock_ok, 1, reading.people > 0,
-         reading.facing is True, read, reading.people > 1 or reason == 0, *counted,
-         valence if read and valence else 0),
-    )  # fmt: skip
-    return boot, minute
-
-
-def _add_episode(db: Any, episode: EpisodeRow) -> None:
-    # The later stamp knows the time better, unless the clock was lost in between.
-    known = episode.start if episode.start.clock_ok > episode.end.clock_ok else episode.end
-    start_ms, end_ms = _ms(episode.start.boot_time), _ms(episode.end.boot_time)
-    utc_ms = start_ms + _ms(known.utc) - _ms(known.boot_time)
-    number = db.execute(
-        "INSERT INTO episodes VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (episode.id, _boot(db, known.boot_id), start_ms, utc_ms, known.clock_ok,
-         end_ms - start_ms, EXPRESSIONS.index(episode.expression), _thousandths(episode.peak)),
-    ).lastrowid  # fmt: skip
-    db.execute("INSERT INTO outbox VALUES (?)", (number,))
-
-
-def _boot(db: Any, boot_id: str) -> int:
-    """The number that stands for a boot id in the tables."""
-    query = "SELECT id FROM boots WHERE boot_id = ?"
-    found = db.execute(query, (boot_id,)).fetchone()
-    if found is None:
-        return int(db.execute("INSERT INTO boots VALUES (NULL, ?)", (boot_id,)).lastrowid)
-    return int(found[0])
-
-
-def _reading(row: tuple[Any, ...]) -> SecondReading:
-    *stamp, people, expression, reason, confidence, valence, probabilities, facing = row
-    return SecondReading(
-        stamp=_stamp(*stamp),
-        people=people,
-        expression=None if expression is None else EXPRESSIONS[expression],
-        reason=None if reason is None else _REASONS[reason],
-        confidence=_share(confidence),
-        valence=_share(valence),
-        probabilities=None
-        if probabilities is None
-        else {name: byte / 255 for name, byte in zip(EXPRESSIONS, probabilities, strict=True)},
-        facing=None if facing is None else bool(facing),
-    )
-
-
-def _minute(row: tuple[Any, ...]) -> MinuteRow:
-    stamp, (seconds, seen, facing, read, valence), counts = row[:4], row[4:9], row[9:]
-    return MinuteRow(
-        start=_stamp(*stamp),
-        seconds=seconds,
-        seen=seen,
-        facing=facing,
-        read=read,
-        expressions=dict(zip(EXPRESSIONS, counts, strict=True)),
-        valence=valence / 1000 / read if read else None,
-    )
-
-
-def _episode(row: tuple[Any, ...]) -> EpisodeRow:
-    uuid, boot_id, boot_ms, utc_ms, clock_ok, length_ms, expression, peak = row
-    return EpisodeRow(
-        id=uuid,
-        expression=EXPRESSIONS[expression],
-        start=_stamp(boot_id, boot_ms, utc_ms, clock_ok),
-        end=_stamp(boot_id, boot_ms + length_ms, utc_ms + length_ms, clock_ok),
-        peak=peak / 1000,
-    )
 
 
 def _shrink(db: Any) -> None:
