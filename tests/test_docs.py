@@ -1,5 +1,6 @@
 """The docs are complete: every setting and command is described, every link leads somewhere."""
 
+import argparse
 import ast
 import json
 import re
@@ -8,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from mien import dossier
 from mien.__main__ import _parser
 from mien.config import Config, allowed
+from mien.events import EXPRESSIONS
+from mien_web import home_export
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -36,6 +40,33 @@ def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     for command in _COMMANDS:
         assert f"`mien {command}" in readme
+
+
+def test_every_command_that_prints_json_says_what() -> None:
+    page = (ROOT / "docs" / "json.md").read_text()
+    for name, parser in _COMMANDS.items():
+        nested = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+        verbs = nested[0].choices if nested else {"": parser}
+        for verb, one in verbs.items():
+            if "--json" in one._option_string_actions:
+                assert re.search(rf"`mien {name} ?{verb}\b.*--json`", page), (name, verb)
+
+
+@pytest.mark.parametrize(
+    ("heading", "columns"),
+    [
+        ("seconds.csv", dossier.COLUMNS),
+        ("checkins.csv", home_export.CHECKIN_COLUMNS),
+        ("hours.csv", home_export.HOUR_COLUMNS),
+    ],
+)
+def test_every_column_of_an_export_is_described(heading: str, columns: tuple[str, ...]) -> None:
+    page = (ROOT / "docs" / "exports.md").read_text()
+    section = page.split(f"## The columns of `{heading}`\n")[1].split("\n## ")[0]
+    named = [one for row in section.splitlines() for one in re.findall(r"`(\w+)`", row)]
+    assert [one for one in columns if one.removeprefix("p_") not in EXPRESSIONS[1:-1]] == [
+        one for one in named if one in columns
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
