@@ -3,12 +3,17 @@ one, whole, with the store that belongs to it."""
 
 import hashlib
 import os
+import ssl
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -318,6 +323,20 @@ class TestReleases:
         with pytest.raises(ReleaseError, match="https"):
             box.updater().update("http://example.org/mien.tar")
 
+    def test_from_an_https_address(self, box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+        box.bundle()
+        with https(box.folder, monkeypatch) as address:
+            assert box.updater().update(f"{address}/mien-2.0.tar") == "2.0"
+            with pytest.raises(ReleaseError, match=r"mien-9\.tar cannot be fetched: .*404"):
+                box.updater().update(f"{address}/mien-9.tar")
+            box.network()
+            assert box.updater().update_network(f"{address}/fer-b.zip", accept) == "fer-b"
+            monkeypatch.delenv("SSL_CERT_FILE")
+            with pytest.raises(
+                ReleaseError, match=r"cannot be fetched: .*CERTIFICATE_VERIFY_FAILED"
+            ):
+                box.updater().update(f"{address}/mien-2.0.tar")
+
     def test_what_the_list_does_not_name_is_not_unpacked(self, box: Box) -> None:
         seen = []
 
@@ -328,6 +347,34 @@ class TestReleases:
         box.machine.stage = stage  # type: ignore[method-assign]
         box.updater().update(str(box.bundle(evil=b"x")))
         assert seen == ["install.sh", "release"]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def https(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server of these files, with a certificate that this process trusts."""
+    key, certificate = folder / "server.key", folder / "server.crt"
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    make += ["-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*make, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setenv("no_proxy", "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"https://localhost:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def accept(_: Bundle) -> None:
