@@ -16,7 +16,7 @@ from mien.events import EXPRESSIONS
 from mien_web import home_export
 
 ROOT = Path(__file__).parent.parent
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/*.md")]
 _COMMANDS = _parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
 SETTINGS = [
     (section, key)
