@@ -20,14 +20,16 @@ from flask import (
 from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
-from mien import audit, captures, clients, dossier, sessions, timeline, zone
+from mien import audit, captures, dossier, sessions, timeline, zone
 from mien.clients import Client
 from mien.events import EXPRESSIONS
 from mien.sessions import Session
 from mien_web import desk, door, elan, languages, pdf, sheets, words
+from mien_web.clients import find as find_client
 from mien_web.elan import Annotation
 from mien_web.receiving import in_memory
 from mien_web.record import document, header, row
+from mien_web.session import find as find_session
 
 page = Blueprint("exports", __name__)
 door.needs(page, "therapist")
@@ -38,7 +40,7 @@ Period = tuple[float, float]
 
 @page.get("/clients/<client>/exports")
 def index(client: str) -> str:
-    found = _client(client)
+    found = find_client(client)
     held = desk.read(lambda db: sessions.of_client(db, found.id))
     today = desk.clock().stamp().utc
     return render_template(
@@ -54,7 +56,7 @@ def index(client: str) -> str:
 @page.post("/clients/<client>/exports/record.<any(pdf, csv):form>")
 def record(client: str, form: str) -> Answer:
     """Dates, topics and counts; no pictures, no notes."""
-    found, period = _client(client), _period()
+    found, period = find_client(client), _period()
     held = _sessions(found, period)
     lines = [desk.read(partial(dossier.line, session=session)) for session in held]
     if form == "csv":
@@ -74,7 +76,7 @@ def record(client: str, form: str) -> Answer:
 @page.post("/clients/<client>/exports/notes.txt")
 def notes(client: str) -> Answer:
     """The therapist's own notes, apart from everything else."""
-    found, period = _client(client), _period()
+    found, period = find_client(client), _period()
     text = [gettext("Notes on %(code)s – private", code=found.code)]
     count = 0
     for session in _sessions(found, period):
@@ -91,7 +93,7 @@ def notes(client: str) -> Answer:
 @page.post("/clients/<client>/exports/seconds.csv")
 def seconds(client: str) -> Answer:
     """The research table, one row a second, sent as it is read."""
-    found, period = _client(client), _period()
+    found, period = find_client(client), _period()
     held = _sessions(found, period)
     _noted(found, "export.seconds", period, sessions=len(held))
     # Numbers of sessions count from the first there is, so that they mean the same in each export.
@@ -110,7 +112,7 @@ def seconds(client: str) -> Answer:
 @page.post("/clients/<client>/exports/everything.zip")
 def everything(client: str) -> Answer:
     """Complete data of one client: what a person may ask for (GDPR, articles 15 and 20)."""
-    found = _client(client)
+    found = find_client(client)
     with_notes = "notes" in request.form
     told = desk.read(lambda db: dossier.everything(db, found.id, notes=with_notes))
     folder = in_memory()  # closed, and so gone, with the answer
@@ -143,23 +145,13 @@ def everything(client: str) -> Answer:
 @page.post("/sessions/<session>/exports/elan.eaf")
 def eaf(session: str) -> Answer:
     """A session with one tier for what was seen and one for each topic, for ELAN."""
-    held = desk.read(lambda db: sessions.find(db, session, desk.user().id))
-    if held is None:
-        abort(404)
-    found = _client(held.client)
+    held, found = find_session(session)
     with_notes = "notes" in request.form
     body = elan.eaf(desk.read(lambda db: _tiers(db, held, with_notes)), f"Mien, {found.code}")
     _noted(found, "export.elan", None, session=held.id, notes=with_notes)
     return sheets.download(
         body, "application/xml", f"{_name(found)}-{_iso_day(held.utc / 1000)}.eaf"
     )
-
-
-def _client(id: str) -> Client:
-    found = desk.read(lambda db: clients.find(db, id, desk.user().id))
-    if found is None:
-        abort(404)
-    return found
 
 
 def _period() -> Period:

@@ -15,6 +15,8 @@ from mien.captures import Capture, Judged
 from mien.clients import Client
 from mien.events import EXPRESSIONS
 from mien_web import desk, labels, review
+from mien_web.clients import find as find_client
+from mien_web.session import find as find_session
 
 page = review.page
 
@@ -48,14 +50,14 @@ class View(Struct, frozen=True):
 
 @page.get("/sessions/<session>/captures", endpoint="captures")
 def of_session(session: str) -> str:
-    found, client = review.find(session)
+    found, client = find_session(session)
     all_ = desk.read(lambda db: captures.of_session(db, found.id))
     return _list(all_, client, _view(session=found.id), session=found)
 
 
 @page.get("/clients/<client>/captures", endpoint="client_captures")
 def of_client(client: str) -> str:
-    found = _client(client)
+    found = find_client(client)
     all_ = desk.read(lambda db: captures.of_client(db, found.id))
     return _list(all_, found, _view(client=found.id), session=None)
 
@@ -146,7 +148,7 @@ def delete(id: str, wish: str) -> Answer:
 def agree() -> str:
     owner = desk.user().id
     chosen = request.args.get("client")
-    client = _client(chosen) if chosen else None
+    client = find_client(chosen) if chosen else None
     found, own = desk.read(
         lambda db: (
             captures.judged(db, owner, client.id if client else None),
@@ -238,11 +240,6 @@ def _deleted(view: View) -> Capture | None:
 def _find(id: str) -> Capture:
     owner = desk.user().id
     return desk.read(lambda db: captures.find(db, id, owner)) or abort(404)
-
-
-def _client(id: str) -> Client:
-    owner = desk.user().id
-    return desk.read(lambda db: clients.find(db, id, owner)) or abort(404)
 
 
 def _picture(id: str, which: Any, kind: str) -> Response:

@@ -22,13 +22,15 @@ from flask_babel import gettext
 from msgspec import Struct
 from werkzeug.wrappers import Response as Answer
 
-from mien import audit, baseline, bundles, cells, clients, sessions, shares, timeline
+from mien import audit, baseline, bundles, cells, sessions, shares, timeline
 from mien.baseline import Baseline
 from mien.cells import WHOLE, Run, Topic
 from mien.clients import Client
 from mien.sessions import Session
 from mien.shares import PLACES, UNKNOWN
 from mien_web import desk, door, figures, languages, periods
+from mien_web.clients import find as find_client
+from mien_web.session import find as find_session
 
 page = Blueprint("map", __name__)
 door.needs(page, "therapist")
@@ -55,7 +57,7 @@ class Moment(Struct, frozen=True):
 @page.get("/sessions/<session>/map")
 def session(session: str) -> str:
     """The map of one session, counted at once, so also of one that still runs."""
-    found, client = _session(session)
+    found, client = find_session(session)
     neutral, using = _neutral(client)
     topics = _of_session(found, using)
     return _show(client, topics, neutral, using, session=found, tab="map")
@@ -64,7 +66,7 @@ def session(session: str) -> str:
 @page.get("/clients/<client>/map")
 def client(client: str) -> Answer:
     """The map of a client over a period."""
-    found = _client(client)
+    found = find_client(client)
     period = periods.asked()
     neutral, using = _neutral(found)
     if left := _count_up(found, using):
@@ -130,7 +132,7 @@ def _show(
 @page.get("/sessions/<session>/map/moments")
 def moments(session: str) -> str:
     """When in a session the expression looked like that under a topic."""
-    found, client = _session(session)
+    found, client = find_session(session)
     keyword, place = _cell()
     using = _neutral(client)[1]
     topics = _of_session(found, using)
@@ -142,7 +144,7 @@ def moments(session: str) -> str:
 @page.get("/clients/<client>/map/moments")
 def client_moments(client: str) -> str:
     """The same over a client's sessions of a period, a few sessions at a time."""
-    found = _client(client)
+    found = find_client(client)
     keyword, place = _cell()
     period = periods.asked()
     using = _neutral(found)[1]
@@ -222,7 +224,7 @@ def _moments(session: Session, keyword: str, place: int, using: Baseline | None)
 @page.get("/clients/<client>/baseline", endpoint="baseline")
 def neutral_face(client: str) -> str:
     """What a neutral baseline is, those of a client, and what the one in use changes."""
-    found = _client(client)
+    found = find_client(client)
     owner = desk.user().id
 
     def work(db: Any) -> tuple[list[Baseline], list[Session], Session | None]:
@@ -250,7 +252,7 @@ def neutral_face(client: str) -> str:
 @page.post("/sessions/<session>/baseline")
 def record(session: str) -> Answer:
     """Keep the last half minute of a running session as a neutral face, and use it."""
-    found, client = _session(session)
+    found, client = find_session(session)
     now = desk.now()
     key = str(uuid.uuid4())
 
@@ -302,7 +304,7 @@ def record(session: str) -> Answer:
 @page.post("/clients/<client>/baseline")
 def change(client: str) -> Answer:
     """Use a recording, use none, or delete one."""
-    found = _client(client)
+    found = find_client(client)
     key, wish = request.form.get("baseline", ""), request.form.get("wish", "")
     said = {
         "use": gettext("This recording is used from now on."),
@@ -360,18 +362,6 @@ def _effect(neutral: Baseline, held: Sequence[Session]) -> Effect | None:
 
 
 # ── what was asked for ───────────────────────────────────────────────────────────────────────────
-
-
-def _client(id: str) -> Client:
-    found = desk.read(lambda db: clients.find(db, id, desk.user().id))
-    return found or abort(404)
-
-
-def _session(id: str) -> tuple[Session, Client]:
-    found = desk.read(lambda db: sessions.find(db, id, desk.user().id))
-    if not found:
-        abort(404)
-    return found, _client(found.client)
 
 
 def _neutral(client: Client) -> tuple[Baseline | None, Baseline | None]:

@@ -10,12 +10,12 @@ from flask_babel import format_decimal, gettext
 from msgspec import Struct
 from werkzeug.wrappers import Response as Answer
 
-from mien import captures, cells, clients, edits, sessions, timeline
-from mien.clients import Client
+from mien import captures, cells, edits, sessions, timeline
 from mien.events import EXPRESSIONS
 from mien.sessions import KeywordError, Session, Tag
 from mien.timeline import REASONS, Column, Second
 from mien_web import desk, door, drawing, labels
+from mien_web.session import find
 
 page = Blueprint("review", __name__)
 door.needs(page, "therapist")
@@ -145,18 +145,6 @@ def edit(session: str) -> Answer:
     cookie["undo"] = {"session": found.id, "edit": msgspec.to_builtins(undone)}
     flash(said)
     return redirect(url_for("review.show", session=found.id), 303)
-
-
-def find(session: str) -> tuple[Session, Client]:
-    """A session of one of this user's clients; 404 for any other."""
-    owner = desk.user().id
-
-    def work(db: Any) -> tuple[Session, Client] | None:
-        found = sessions.find(db, session, owner)
-        client = clients.find(db, found.client, owner) if found else None
-        return (found, client) if found and client else None
-
-    return desk.read(work) or abort(404)
 
 
 page.add_app_template_filter(timeline.clock, "clock")
