@@ -1,13 +1,30 @@
 """A home log as it would have come about: quarters of an hour that the box saw, and check-ins."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from mien import checkins
+import pytest
+from msgspec.structs import replace
+
+import pages
+from mien import checkins, clients, settings, users
+from mien.clock import SystemClock
+from mien.config import Box as BoxConfig
+from mien.config import Config
+from mien.config import Store as StoreConfig
+from mien.control import ControlServer
 from mien.events import EXPRESSIONS, Expression
 from mien.quarters import QUARTER_MS
+from mien.scripted import ScriptedDaemon
+from mien.store import Store
+from mien_web import desk
+from samples import HEALTH
+from served import outside
 
 BERLIN = ZoneInfo("Europe/Berlin")
 _VALENCE = dict(zip(EXPRESSIONS, (-500, -600, -600, 800, -600, 200, 0), strict=True))
@@ -100,3 +117,54 @@ def _checkin(db: Any, chance: random.Random, client: str, at: datetime, mood: fl
         db, client, at, step, *felt, activities=chance.sample(_DONE, chance.randrange(0, 3)),
         note="A long walk along the river, then tea." if chance.random() < 0.2 else "",
     )  # fmt: skip
+
+
+def house(folder: Path, monkeypatch: pytest.MonkeyPatch, hour: int = 15) -> Iterator[pages.Box]:
+    """The box of a home at this hour and a half on Saturday, 21 November 2026; see `pages.box`."""
+    for box in pages.box(folder, monkeypatch):
+        box.set("home")
+        box.db.write(lambda db: settings.put(db, "zone", "Europe/Berlin"))
+        box.clock.synchronise(datetime(2026, 11, 21, hour, 30, tzinfo=BERLIN).timestamp())
+        yield box
+
+
+def resident(box: pages.Box, code: str, *consents: str) -> str:
+    """A person of the house, who gave these consents long ago; their id."""
+    key = box.client(code, *consents)
+    box.write("UPDATE clients SET resident = 1 WHERE id = ?", key)
+    box.write("UPDATE consents SET given_utc = 0 WHERE client = ?", key)
+    return key
+
+
+@contextmanager
+def served(folder: Path, days: int) -> Iterator[tuple[str, ScriptedDaemon]]:
+    """The page of a demo box with so many days of a home log, up to yesterday, and the daemon
+    behind it."""
+    clock = SystemClock()
+    store = Store.open(folder, clock, StoreConfig())
+    store.set_up("demo")  # asks for no log-in
+    store.close()
+    people = desk.open_store(Config(box=BoxConfig(state_dir=str(folder))), clock)
+    people.write(lambda db: _house(db, days))
+    people.close()
+    daemon = ScriptedDaemon(replace(HEALTH, mandate="demo"))
+    server = ControlServer(folder / "control.sock", daemon, poll_s=0.01)
+    server.start()
+    with outside(folder) as address:
+        yield address, daemon
+    server.stop()
+
+
+def _house(db: Any, days: int) -> None:
+    """One person; the last thing that they said was late yesterday evening."""
+    now = datetime.now(BERLIN)
+    settings.put(db, "zone", "Europe/Berlin")
+    user = users.make_demo(db, utc_ms(now))
+    clients.add(db, "me-id", "me", user.id, now.timestamp(), resident=True)
+    if not days:
+        return
+    yesterday = now.date() - timedelta(1)
+    plausible(db, "me-id", yesterday - timedelta(days), yesterday)
+    at = datetime.combine(yesterday, time(22, 30), BERLIN)
+    quarter(db, at, {"happiness": 700})
+    said(db, "me-id", at, 5, "joy", activities=["gardening"], note="Apples.")

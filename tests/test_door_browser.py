@@ -1,27 +1,20 @@
 """First run, lock and log-in in a real browser, with axe-core on each page."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Browser, Page, expect
 
 import pages
 from mien import firstrun
 from pages import Box
+from served import PHONE, TABLET
 
-CHROMIUM = Path("/usr/bin/chromium")
 WORDS = "four unrelated plain words"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
-    ),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -30,20 +23,10 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
 
 
 @pytest.fixture
-def page(box: Box) -> Iterator[Page]:
-    server = make_server("127.0.0.1", 0, box.app, threaded=True)
-    serving = threading.Thread(target=server.serve_forever)
-    serving.start()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        context = browser.new_context(
-            base_url=f"http://127.0.0.1:{server.port}", viewport={"width": 1280, "height": 800}
-        )
-        yield context.new_page()
-        browser.close()
-    server.shutdown()
-    serving.join(10)
-    server.server_close()
+def page(address: str, chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(base_url=address, viewport=TABLET)
+    yield context.new_page()
+    context.close()
 
 
 def sound(page: Page) -> None:
@@ -53,12 +36,12 @@ def sound(page: Page) -> None:
         page.evaluate("theme => document.documentElement.dataset.theme = theme", theme)
         found = Axe().run(page).response["violations"]
         assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == [], theme
-    page.set_viewport_size({"width": 390, "height": 844})
+    page.set_viewport_size(PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     for target in page.locator("button, .top a, summary, .desk a, select").all():
         bounds = target.bounding_box()
         assert not bounds or bounds["height"] >= 48, target
-    page.set_viewport_size({"width": 1280, "height": 800})
+    page.set_viewport_size(TABLET)
 
 
 def nobody_there(box: Box, page: Page, seconds: float) -> None:
@@ -126,7 +109,7 @@ def test_from_the_first_run_to_the_lock_screen(box: Box, page: Page, tmp_path: P
 
 def test_a_phone_shows_which_page_of_the_menu_this_is(box: Box, page: Page) -> None:
     box.set("demo")  # whose menu has all entries, in more than one row's width
-    page.set_viewport_size({"width": 390, "height": 844})
+    page.set_viewport_size(PHONE)
     page.goto("/about")
     expect(page.locator("nav [aria-current]")).to_be_in_viewport(ratio=0.9)
     assert page.evaluate("scrollY") == 0

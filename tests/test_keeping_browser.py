@@ -2,89 +2,33 @@
 one box to another. Nothing serious is found by axe-core."""
 
 import json
-import os
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from msgspec.structs import replace
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 import home_log
-from mien import clients, settings, users
-from mien.clock import SystemClock
-from mien.config import Box as BoxConfig
-from mien.config import Config
-from mien.config import Store as StoreConfig
-from mien.control import ControlServer
 from mien.scripted import ScriptedDaemon
-from mien.store import Store
-from mien_web import desk
-from samples import HEALTH
+from served import PHONE, TABLET
 
-CHROMIUM = Path("/usr/bin/chromium")
-PHONE, TABLET = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
-    ),
-]
-
-
-@contextmanager
-def served(folder: Path, days: int) -> Iterator[tuple[str, ScriptedDaemon]]:
-    """The page of a demo box with so many days of a home log, and a daemon behind it."""
-    clock = SystemClock()
-    store = Store.open(folder, clock, StoreConfig())
-    store.set_up("demo")  # asks for no log-in
-    store.close()
-    (folder / "mien.toml").write_text(f'[box]\nstate_dir = "{folder}"\n')
-    people = desk.open_store(Config(box=BoxConfig(state_dir=str(folder))), clock)
-    people.write(lambda db: fill(db, days))
-    people.close()
-    daemon = ScriptedDaemon(replace(HEALTH, mandate="demo"))
-    server = ControlServer(folder / "control.sock", daemon, poll_s=0.01)
-    server.start()
-    environment = {k: v for k, v in os.environ.items() if k != "RUNTIME_DIRECTORY"}
-    command = [sys.executable, "-m", "mien_web", "--config", str(folder / "mien.toml")]
-    with subprocess.Popen(
-        [*command, "--port=0"], stdout=subprocess.PIPE, text=True, env=environment
-    ) as page:
-        assert page.stdout
-        yield page.stdout.readline().split()[2].rstrip("/"), daemon
-        page.terminate()
-    server.stop()
-
-
-def fill(db: Any, days: int) -> None:
-    now = datetime.now(home_log.BERLIN)
-    settings.put(db, "zone", "Europe/Berlin")
-    user = users.make_demo(db, home_log.utc_ms(now))
-    clients.add(db, "me-id", "me", user.id, now.timestamp(), resident=True)
-    yesterday = now.date() - timedelta(1)
-    if days:
-        home_log.plausible(db, "me-id", yesterday - timedelta(days), yesterday)
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(tmp_path_factory.mktemp("first"), 90) as (address, _):
+    with home_log.served(tmp_path_factory.mktemp("first"), 90) as (address, _):
         yield address
 
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ScriptedDaemon]]:
     """Another box, of which nothing is known yet."""
-    with served(tmp_path_factory.mktemp("second"), 0) as box:
+    with home_log.served(tmp_path_factory.mktemp("second"), 0) as box:
         yield box
 
 
@@ -133,7 +77,7 @@ def test_nothing_serious_on_any_page(page: Page, address: str, url: str, theme: 
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     page.goto(address + url.format(month=month()))
     assert faults(page) == []
-    page.set_viewport_size(TABLET)  # type: ignore[arg-type]
+    page.set_viewport_size(TABLET)
     assert faults(page) == []
     assert errors == []
 

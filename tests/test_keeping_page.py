@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 import home_log
 import pages
-from home_log import BERLIN
+from home_log import BERLIN, resident
 from mien import checkins, homefile, moodlog, quiet, reminders, settings
 from mien.events import EXPRESSIONS
 from mien.quarters import QUARTER_MS
@@ -29,22 +29,7 @@ ALL = {"month": "2026-11", "part": ["mood", "emotions", "activities", "seen", "n
 
 @pytest.fixture
 def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
-    for box in pages.box(tmp_path, monkeypatch):
-        begin(box)
-        yield box
-
-
-def begin(box: Box) -> None:
-    box.set("home")
-    box.db.write(lambda db: settings.put(db, "zone", "Europe/Berlin"))
-    box.clock.synchronise(datetime(2026, 11, 21, 21, 30, tzinfo=BERLIN).timestamp())
-
-
-def resident(box: Box, code: str, *consents: str) -> str:
-    key = box.client(code, *consents)
-    box.write("UPDATE clients SET resident = 1 WHERE id = ?", key)
-    box.write("UPDATE consents SET given_utc = 0 WHERE client = ?", key)
-    return key
+    yield from home_log.house(tmp_path, monkeypatch, 21)
 
 
 @pytest.fixture
@@ -247,8 +232,7 @@ def test_from_box_to_box(
     assert len(log) > 1000
 
     (tmp_path / "second").mkdir()
-    for second in pages.box(tmp_path / "second", monkeypatch):
-        begin(second)
+    for second in home_log.house(tmp_path / "second", monkeypatch, 21):
         browser = second.browser("anna", "home")
         there = resident(second, "myself", "home")
         monkeypatch.setattr(second.daemon, "import_log", second.store.take_over)

@@ -1,60 +1,44 @@
 """The library in a real browser: a folder goes in, labels change and change back."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Browser, Page, expect
 
 import pages
 from library_samples import face
 from mien_web import door
+from served import TABLET
 
-CHROMIUM = Path("/usr/bin/chromium")
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
-    ),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    """A tablet on which Anna is signed in; none of its pages may complain on its console."""
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pages.Box]:
     (tmp_path / "box").mkdir()
-    complaints: list[str] = []
     for box in pages.box(tmp_path / "box", monkeypatch):
-        cookie = box.browser().client.get_cookie(door.COOKIE)
-        assert cookie
-        server = make_server("127.0.0.1", 0, box.app, threaded=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        address = f"http://127.0.0.1:{server.port}"
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=str(CHROMIUM), args=["--no-sandbox"]
-            )
-            context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=address)
-            context.add_cookies([{"name": door.COOKIE, "value": cookie.value, "url": address}])
-            page = context.new_page()
-            page.on(
-                "console", lambda said: complaints.append(said.text) if said.type == "error" else 0
-            )
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            yield page
-            browser.close()
+        yield box
         if running := box.app.extensions.get("mien.jobs"):
             running.close()
-        server.shutdown()
-        thread.join()
-        server.server_close()
-        assert complaints == []
+
+
+@pytest.fixture
+def page(box: pages.Box, address: str, chromium: Browser) -> Iterator[Page]:
+    """A tablet on which Anna is signed in; none of its pages may complain on its console."""
+    complaints: list[str] = []
+    cookie = box.browser().client.get_cookie(door.COOKIE)
+    assert cookie
+    context = chromium.new_context(viewport=TABLET, base_url=address)
+    context.add_cookies([{"name": door.COOKIE, "value": cookie.value, "url": address}])
+    page = context.new_page()
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else 0)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    context.close()
+    assert complaints == []
 
 
 def serious(page: Page) -> list[str]:

@@ -1,79 +1,26 @@
 """The log of a home in a real browser: by keyboard from day to day, through week, month and year,
 and its settings; on a phone and on a tablet. Nothing serious is found by axe-core."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from msgspec.structs import replace
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 import home_log
-from mien import clients, settings, users
-from mien.clock import SystemClock
-from mien.config import Box as BoxConfig
-from mien.config import Config
-from mien.config import Store as StoreConfig
-from mien.control import ControlServer
-from mien.scripted import ScriptedDaemon
-from mien.store import Store
-from mien_web import desk
-from samples import HEALTH
+from served import PHONE, TABLET
 
-CHROMIUM = Path("/usr/bin/chromium")
-PHONE, TABLET = {"width": 390, "height": 844}, {"width": 1280, "height": 800}
 URLS = ("/log", "/log/week", "/log/month", "/log/year", "/log/year?show=top", "/log/settings")
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
-    ),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page with three months of a home log, up to yesterday, and a daemon behind it."""
-    folder = tmp_path_factory.mktemp("home")
-    clock = SystemClock()
-    store = Store.open(folder, clock, StoreConfig())
-    store.set_up("demo")  # asks for no log-in
-    store.close()
-    (folder / "mien.toml").write_text(f'[box]\nstate_dir = "{folder}"\n')
-    people = desk.open_store(Config(box=BoxConfig(state_dir=str(folder))), clock)
-    people.write(_fill)
-    people.close()
-    server = ControlServer(folder / "control.sock", ScriptedDaemon(replace(HEALTH, mandate="demo")))
-    server.start()
-    environment = {k: v for k, v in os.environ.items() if k != "RUNTIME_DIRECTORY"}
-    command = [sys.executable, "-m", "mien_web", "--config", str(folder / "mien.toml")]
-    with subprocess.Popen(
-        [*command, "--port=0"], stdout=subprocess.PIPE, text=True, env=environment
-    ) as page:
-        assert page.stdout
-        yield page.stdout.readline().split()[2].rstrip("/")
-        page.terminate()
-    server.stop()
-
-
-def _fill(db: Any) -> None:
-    now = datetime.now(home_log.BERLIN)
-    settings.put(db, "zone", "Europe/Berlin")
-    user = users.make_demo(db, home_log.utc_ms(now))
-    clients.add(db, "me-id", "me", user.id, now.timestamp(), resident=True)
-    yesterday = now.date() - timedelta(1)
-    home_log.plausible(db, "me-id", yesterday - timedelta(90), yesterday)
-    at = datetime(yesterday.year, yesterday.month, yesterday.day, 22, 30, tzinfo=home_log.BERLIN)
-    home_log.quarter(db, at, {"happiness": 700})
-    home_log.said(db, "me-id", at, 5, "joy", activities=["gardening"], note="Apples.")
+    with home_log.served(tmp_path_factory.mktemp("home"), 90) as (address, _):
+        yield address
 
 
 @pytest.fixture
@@ -172,7 +119,7 @@ def test_nothing_grave_is_found_and_nothing_sticks_out(
         details.evaluate("it => it.open = !it.classList.contains('jump')")
     sizes = (PHONE, TABLET) if theme == "light" else (PHONE,)
     for size in sizes:
-        page.set_viewport_size(size)  # type: ignore[arg-type]
+        page.set_viewport_size(size)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), size
         found = Axe().run(page).response["violations"]
         grave = [

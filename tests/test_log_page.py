@@ -7,18 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import home_log
 import pages
-from home_log import BERLIN
-from mien import quiet, settings
+from home_log import BERLIN, resident
+from mien import settings
 from mien.events import EXPRESSIONS
-from mien.moodlog import Hour, Seen
-from mien.quiet import Hours
-from mien_web import almanac, seen
 from samples import HEALTH
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=BERLIN)
@@ -30,11 +25,7 @@ URLS = (
 
 @pytest.fixture
 def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pages.Box]:
-    for box in pages.box(tmp_path, monkeypatch):
-        box.set("home")
-        box.db.write(lambda db: settings.put(db, "zone", "Europe/Berlin"))
-        at(box, datetime(2026, 11, 21, 15, 30, tzinfo=BERLIN))
-        yield box
+    yield from home_log.house(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -46,17 +37,6 @@ def anna(box: pages.Box) -> pages.Browser:
 def me(box: pages.Box) -> str:
     """Whose log it is, for long."""
     return resident(box, "me", "home")
-
-
-def at(box: pages.Box, moment: datetime) -> None:
-    box.clock.synchronise(moment.timestamp())
-
-
-def resident(box: pages.Box, code: str, *consents: str) -> str:
-    key = box.client(code, *consents)
-    box.write("UPDATE clients SET resident = 1 WHERE id = ?", key)
-    box.write("UPDATE consents SET given_utc = 0 WHERE client = ?", key)
-    return key
 
 
 def saw(box: pages.Box, moment: datetime, **more: Any) -> None:
@@ -425,114 +405,3 @@ def test_the_way_to_the_neighbours_ends_today(anna: pages.Browser, me: str) -> N
         assert 'rel="next"' not in anna.get(url).text, url
     assert anna.get("/log/jump?date=2025-03-04&to=month").location == "/log/month/2025-03"
     assert anna.get("/log/jump?to=week").location == "/log/week/2026-11-16"
-
-
-@given(st.dates(date(1901, 1, 1), date(2998, 1, 1)), st.sampled_from(list(almanac.ENDPOINTS)))
-def test_spans_lie_side_by_side(day: date, kind: almanac.Kind) -> None:
-    span = almanac.around(kind, day)
-    assert span.first <= day <= span.last
-    assert span.after
-    assert span.before
-    assert span.after.first.toordinal() == span.last.toordinal() + 1
-    assert span.before.last.toordinal() == span.first.toordinal() - 1
-    again = almanac.parsed(span.value)
-    assert again
-    assert almanac.around(kind, again) == span
-
-
-COUNTS = st.integers(0, 3600)
-
-
-@given(st.integers(0, 3600), st.lists(COUNTS, min_size=3, max_size=3))
-def test_the_pieces_of_an_hour_are_that_hour(read: int, others: list[int]) -> None:
-    watched = min(3600, read + others[0] + others[1])
-    there = min(watched, read + others[0])
-    looks = dict.fromkeys(EXPRESSIONS, 0) | {"neutral": read}
-    found = Seen(watched, there, min(there, read), read, min(others[2], there - read), looks, 0.0)
-    assert sum(seconds for _, seconds in seen.parts(found)) == there
-
-
-def test_a_column_fills_its_hour_and_no_more(box: pages.Box) -> None:
-    looks = dict.fromkeys(EXPRESSIONS, 0) | {"neutral": 900}
-    hour = Hour(0, 3_600_000, 5, False, Seen(1800, 1200, 1000, 900, 60, looks, 0.0))
-    with box.app.test_request_context():
-        whole, half = (seen.columns([hour], ms)[0] for ms in (1 << 60, 1_800_000))
-    assert sum(piece.height for piece in whole.pieces) == pytest.approx(seen.HEIGHT)
-    assert [piece.name for piece in whole.pieces] == [
-        "neutral", "unknown", "away", "several", "nobody", "unwatched",
-    ]  # fmt: skip
-    assert sum(piece.height for piece in half.pieces) == pytest.approx(seen.HEIGHT / 2)
-
-
-# ── settings ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def held(box: pages.Box) -> list[Hours]:
-    return box.db.read(quiet.of)
-
-
-def test_quiet_hours_are_added_and_removed(box: pages.Box, anna: pages.Browser, me: str) -> None:
-    form = {"day": ["1", "2", "3", "4", "5"], "start": "15:00", "end": "16:00"}
-    assert anna.post("/log/settings/quiet", form).status_code == 303
-    assert anna.post("/log/settings/quiet", {**form, "day": "6"}).status_code == 303
-    assert held(box) == [Hours([1, 2, 3, 4, 5], "15:00", "16:00"), Hours([6], "15:00", "16:00")]
-    text = pages.text(anna.get("/log/settings"))
-    assert "15:00–16:00 Mon to Fri" in text
-    assert "It is quiet now, until 21 Nov 2026, 16:00." in text
-    assert "Quiet until 21 Nov 2026, 16:00" in text
-    gone = {"days": "6", "start": "15:00", "end": "16:00"}
-    anna.post("/log/settings/quiet/remove", gone)
-    anna.post("/log/settings/quiet/remove", gone)
-    assert held(box) == [Hours([1, 2, 3, 4, 5], "15:00", "16:00")]
-    assert "It is not quiet just now." in pages.text(anna.get("/log/settings"))
-    acts = [row[0] for row in box.rows("SELECT action FROM audit ORDER BY id")]
-    assert acts == ["quiet.changed"] * 3
-
-
-def test_quiet_hours_that_are_none_are_refused_with_a_sentence(
-    box: pages.Box, anna: pages.Browser, me: str
-) -> None:
-    answer = anna.post("/log/settings/quiet", {"start": "22:00", "end": "07:00"})
-    assert answer.status_code == 400
-    assert "Choose the days on which 22:00 to 07:00 is quiet." in pages.text(answer)
-    answer = anna.post("/log/settings/quiet", {"day": "1", "start": "25:00", "end": "07:00"})
-    assert answer.status_code == 400
-    assert "25:00" in pages.text(answer)
-    assert held(box) == []
-
-
-def test_the_zone_is_that_of_every_page(box: pages.Box, anna: pages.Browser, me: str) -> None:
-    assert "it is now 21 Nov 2026, 15:30" in pages.text(anna.get("/log/settings"))
-    assert anna.post("/log/settings/zone", {"zone": "Asia/Tokyo"}).status_code == 303
-    assert "it is now 21 Nov 2026, 23:30" in pages.text(anna.get("/log/settings"))
-    assert anna.post("/log/settings/zone", {"zone": "Mars/Olympus"}).status_code == 400
-    anna.post("/log/settings/zone", {"zone": ""})
-    assert box.rows("SELECT 1 FROM settings WHERE key = 'zone'") == []
-
-
-def test_the_mood_is_shared_only_when_asked_for(
-    box: pages.Box, anna: pages.Browser, me: str
-) -> None:
-    def shared() -> bool | None:
-        return box.db.read(lambda db: settings.get(db, f"share_mood:{me}", bool))
-
-    assert "It is not shared." in pages.text(anna.get("/log/settings"))
-    anna.post("/log/settings/mood", {"shared": "1"})
-    assert shared() is True
-    assert "It is shared." in pages.text(anna.get("/log/settings"))
-    anna.post("/log/settings/mood", {"shared": "0"})
-    assert not shared()
-
-
-def test_the_state_of_the_log_in_words(box: pages.Box, anna: pages.Browser, me: str) -> None:
-    def state() -> str:
-        return pages.text(anna.get("/log/settings"))
-
-    box.daemon.health = replace(HEALTH, mandate="home")
-    assert "The log runs With the consent of 1 Jan 1970." in state()
-    box.daemon.health = replace(HEALTH, mandate="session")
-    assert "A session is running" in state()
-    box.write("UPDATE consents SET withdrawn_utc = ?", home_log.utc_ms(NOON))
-    assert "The consent was withdrawn on 20 Nov 2026." in state()
-    box.server.stop()
-    assert "The service does not answer" in state()

@@ -1,6 +1,5 @@
 """The map in a real browser: a cell's moments beside it, or without a script on their own page."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,28 +7,15 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 import pages
 from mien import baseline
 from mien.baseline import REFERENCE, Baseline
 from mien.events import Expression
 from mien_web import door
+from served import PHONE, TABLET
 
-CHROMIUM = Path("/usr/bin/chromium")
-TABLET, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
-    ),
-]
-
-
-class Silent(WSGIRequestHandler):
-    def log(self, type: str, message: str, *values: Any) -> None:
-        pass
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -59,17 +45,6 @@ def client(box: pages.Box) -> str:
     made = Baseline("b", key, session, box.utc_ms, 28, "mien", REFERENCE, True)
     box.db.write(lambda db: baseline.add(db, made))
     return key
-
-
-@pytest.fixture
-def address(box: pages.Box) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, box.app, threaded=True, request_handler=Silent)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def opened(box: pages.Box, chromium: Browser, address: str, **options: Any) -> Page:

@@ -1,6 +1,5 @@
 """The model pages in a real browser: a head is fitted and used, the library is read."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,32 +8,19 @@ import cv2
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from werkzeug.serving import WSGIRequestHandler, make_server
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 import pages
 from mien.bundle import load_bundle, shipped_bundle
 from mien_web import door
+from served import PHONE, TABLET
 
-CHROMIUM = Path("/usr/bin/chromium")
-TABLET, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
-    ),
-]
+pytestmark = pytest.mark.slow
 BUNDLE = load_bundle(shipped_bundle())
 with np.load(BUNDLE.path / "known_answer.npz") as _known:
     CROPS = [cv2.imencode(".png", image)[1].tobytes() for image in _known["images"]]
     FACES = [cv2.imencode(".jpg", image)[1].tobytes() for image in _known["images"]]
     MEANT = [int(logits.argmax()) for logits in _known["logits"]]
-
-
-class Silent(WSGIRequestHandler):
-    def log(self, type: str, message: str, *values: Any) -> None:
-        pass
 
 
 @pytest.fixture
@@ -67,37 +53,29 @@ def client(box: pages.Box) -> str:
 
 
 @pytest.fixture
-def opened(box: pages.Box) -> Iterator[Any]:
+def opened(box: pages.Box, address: str, chromium: Browser) -> Iterator[Any]:
     """A function that opens a page signed in; at the end, none may have complained."""
-    server = make_server("127.0.0.1", 0, box.app, threaded=True, request_handler=Silent)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
+    contexts: list[BrowserContext] = []
     complaints: list[str] = []
-    with sync_playwright() as playwright:
-        chromium: Browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-dev-shm-usage"]
+
+    def open_page(path: str, **options: Any) -> Page:
+        cookie = box.browser().client.get_cookie(door.COOKIE)
+        assert cookie
+        context = chromium.new_context(**{"viewport": TABLET, **options})
+        contexts.append(context)
+        context.add_cookies([{"name": door.COOKIE, "value": cookie.value, "url": address}])
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda said: complaints.append(said.text) if said.type == "error" else None,
         )
+        page.goto(address + path)
+        return page
 
-        def open_page(path: str, **options: Any) -> Page:
-            cookie = box.browser().client.get_cookie(door.COOKIE)
-            assert cookie
-            context = chromium.new_context(**{"viewport": TABLET, **options})
-            context.add_cookies([{"name": door.COOKIE, "value": cookie.value, "url": address}])
-            page = context.new_page()
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on(
-                "console",
-                lambda said: complaints.append(said.text) if said.type == "error" else None,
-            )
-            page.goto(address + path)
-            return page
-
-        yield open_page
-        chromium.close()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    yield open_page
+    for context in contexts:
+        context.close()
     assert complaints == []
 
 

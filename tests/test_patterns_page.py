@@ -11,8 +11,8 @@ import pytest
 
 import home_log
 import pages
-from home_log import BERLIN
-from mien import checkins, settings
+from home_log import BERLIN, resident
+from mien import checkins
 from mien.checkins import Checkin
 from pages import Box, Browser
 
@@ -21,11 +21,7 @@ TODAY = date(2026, 11, 21)
 
 @pytest.fixture
 def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
-    for box in pages.box(tmp_path, monkeypatch):
-        box.set("home")
-        box.db.write(lambda db: settings.put(db, "zone", "Europe/Berlin"))
-        box.clock.synchronise(datetime(2026, 11, 21, 21, 30, tzinfo=BERLIN).timestamp())
-        yield box
+    yield from home_log.house(tmp_path, monkeypatch, 21)
 
 
 @pytest.fixture
@@ -36,13 +32,6 @@ def anna(box: Box) -> Browser:
 @pytest.fixture
 def me(box: Box) -> str:
     return resident(box, "me", "home")
-
-
-def resident(box: Box, code: str, *consents: str) -> str:
-    key = box.client(code, *consents)
-    box.write("UPDATE clients SET resident = 1 WHERE id = ?", key)
-    box.write("UPDATE consents SET given_utc = 0 WHERE client = ?", key)
-    return key
 
 
 def at(day: date, hour: int, minute: int = 10) -> datetime:

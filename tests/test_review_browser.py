@@ -1,6 +1,5 @@
 """The review pages in a real browser: zoom, choose, drag, label by key, and without a script."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from msgspec import structs
 from playwright.sync_api import Browser, Page, expect
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 import pages
 from mien import captures
 from mien.events import EXPRESSIONS, Expression
 from mien_web import door
+from served import PHONE, TABLET
 from test_captures import SHOT
 
-CHROMIUM = Path("/usr/bin/chromium")
-TABLET, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 SHIFTED = """new Promise((done) => {
     let sum = 0;
     new PerformanceObserver((list) => list.getEntries().forEach((one) => { sum += one.value; }))
@@ -29,17 +26,7 @@ SHIFTED = """new Promise((done) => {
 })"""
 """How far what is shown has moved by itself (web.dev/articles/cls)."""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
-    ),
-]
-
-
-class Silent(WSGIRequestHandler):
-    def log(self, type: str, message: str, *values: Any) -> None:
-        pass
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -73,17 +60,6 @@ def session(box: pages.Box) -> str:
     for k in range(3):
         box.db.write(lambda db, k=k: captures.add(db, f"cap{k}", key, 90_000 * k, shot))  # type: ignore[misc]
     return key
-
-
-@pytest.fixture
-def address(box: pages.Box) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, box.app, threaded=True, request_handler=Silent)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from playwright.sync_api import Page, expect, sync_playwright
-from werkzeug.serving import make_server
+from playwright.sync_api import Browser, Page, expect
 
 import pages
 import samples
@@ -20,8 +19,8 @@ from mien.config import Seat
 from mien.events import Turn
 from mien.preview import jpeg
 from mien_web import door
+from served import TABLET
 
-CHROMIUM = Path("/usr/bin/chromium")
 VIEWER = "0123456789abcdef"
 SQUARE = [[0.1, 0.1], [0.4, 0.1], [0.4, 0.9], [0.1, 0.9]]
 AIMED = msgspec.structs.replace(
@@ -163,13 +162,9 @@ def test_whatever_is_sent_is_a_seat_or_refused(box: pages.Box, sent: object) -> 
 
 # ── in a browser ─────────────────────────────────────────────────────────────────────────────────
 
-in_a_browser = pytest.mark.skipif(
-    not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
-)
-
 
 @pytest.fixture
-def wizard(box: pages.Box) -> Iterator[Page]:
+def wizard(box: pages.Box, address: str, chromium: Browser) -> Iterator[Page]:
     """The open wizard, with a camera before the scripted daemon."""
     token = box.browser().client.get_cookie(door.COOKIE)
     assert token
@@ -183,32 +178,23 @@ def wizard(box: pages.Box) -> Iterator[Page]:
                 frame += 1
                 box.daemon.show(msgspec.structs.replace(AIMED, frame=frame), picture)
 
-    server = make_server("127.0.0.1", 0, box.app, threaded=True)
-    threads = [threading.Thread(target=film), threading.Thread(target=server.serve_forever)]
-    for thread in threads:
-        thread.start()
-    with sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        url = f"http://127.0.0.1:{server.server_port}"
-        context = chromium.new_context(viewport={"width": 1280, "height": 800})
-        context.add_cookies([{"name": door.COOKIE, "value": token.value, "url": url}])
-        page = context.new_page()
-        said: list[str] = []
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto(f"{url}/seat")
-        page.wait_for_selector("main[data-state=live]")
-        yield page
-        chromium.close()
+    filming = threading.Thread(target=film)
+    filming.start()
+    context = chromium.new_context(viewport=TABLET)
+    context.add_cookies([{"name": door.COOKIE, "value": token.value, "url": address}])
+    page = context.new_page()
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"{address}/seat")
+    page.wait_for_selector("main[data-state=live]")
+    yield page
+    context.close()
     off.set()
-    server.shutdown()
-    for thread in threads:
-        thread.join()
-    server.server_close()
+    filming.join()
     assert said == []
 
 
 @pytest.mark.slow
-@in_a_browser
 def test_a_seat_is_drawn_with_mouse_and_keys_and_saved(box: pages.Box, wizard: Page) -> None:
     expect(wizard.locator("#advice")).to_contain_text("Good where you sit")
     expect(wizard.locator("[data-metres='2'] b")).to_have_text("200 pixels – good")
@@ -243,7 +229,6 @@ def test_a_seat_is_drawn_with_mouse_and_keys_and_saved(box: pages.Box, wizard: P
 
 
 @pytest.mark.slow
-@in_a_browser
 def test_what_becomes_of_the_camera_is_told(box: pages.Box, wizard: Page) -> None:
     box.daemon.set_paused(True)
     expect(wizard.locator("#state")).to_contain_text("Paused – the camera is off")

@@ -1,11 +1,9 @@
 """Two real daemons at a real broker with the appliance's rights, brokers joined as the docs say,
 and the page about the others in a real browser."""
 
-import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from appliance import Box, wait_for  # the helpers beside this file
 from mien.clock import SystemClock
@@ -27,12 +25,12 @@ from mien.scripted import ScriptedDaemon
 from mien.store import Store
 from mosquitto import Mosquitto, free_port
 from samples import HEALTH
+from served import PHONE, outside
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 RIGHTS = f"acl_file {ROOT / 'firmware_config' / 'mosquitto' / 'mien.acl'}"
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 def box_of(folder: Path, broker: Mosquitto, name: str, user: str) -> Box:
@@ -179,50 +177,40 @@ def address(tmp_path: Path, daemon: ScriptedDaemon) -> Iterator[str]:
     store = Store.open(tmp_path, SystemClock(), StoreConfig())
     store.set_up("demo")  # asks for no log-in
     store.close()
-    (tmp_path / "mien.toml").write_text(f'[box]\nstate_dir = "{tmp_path}"\n')
-    environment = {k: v for k, v in os.environ.items() if k != "RUNTIME_DIRECTORY"}
-    command = [sys.executable, "-m", "mien_web", "--config", str(tmp_path / "mien.toml")]
-    with subprocess.Popen(
-        [*command, "--port=0"], stdout=subprocess.PIPE, text=True, env=environment
-    ) as page:
-        assert page.stdout
-        yield page.stdout.readline().split()[2]
-        page.terminate()
+    with outside(tmp_path) as address:
+        yield address
 
 
-@pytest.mark.skipif(
-    not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
-)
-def test_the_page_learns_of_it_by_itself(address: str, daemon: ScriptedDaemon) -> None:
+def test_the_page_learns_of_it_by_itself(
+    address: str, daemon: ScriptedDaemon, chromium: Browser
+) -> None:
     well = Neighbour(
         box="room-2", room="Room 2", state="heard", unheard_s=4.0, witnessed=True, said="",
         status="ok", paused=False, open=False, version="0.1.0", parts=HEALTH.parts,
     )  # fmt: skip
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 390, "height": 844}, locale="en")
-        complaints: list[str] = []
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.clock.install()
-        page.goto(address + "box/neighbours")
-        expect(page.get_by_role("heading", name="No other box was heard yet")).to_be_visible()
-        with page.expect_navigation():  # how to begin goes, the list comes
-            daemon.neighbourhood = Neighbourhood(on=True, connected=True, boxes=[well])
-            page.clock.run_for(11_000)
-        expect(page.get_by_text("Everything works")).to_be_visible()
-        expect(page.get_by_role("heading", name="No other box was heard yet")).to_have_count(0)
-        silent = msgspec.structs.replace(well, state="silent", unheard_s=720.0)
-        daemon.neighbourhood = Neighbourhood(on=True, connected=True, boxes=[silent])
+    page = chromium.new_page(viewport=PHONE, locale="en")
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.clock.install()
+    page.goto(address + "/box/neighbours")
+    expect(page.get_by_role("heading", name="No other box was heard yet")).to_be_visible()
+    with page.expect_navigation():  # how to begin goes, the list comes
+        daemon.neighbourhood = Neighbourhood(on=True, connected=True, boxes=[well])
         page.clock.run_for(11_000)
-        expect(page.get_by_text("Not heard for 12 min")).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        assert Axe().run(page).response["violations"] == []
-        page.route("**/box/neighbours/list", lambda route: route.abort())
-        page.clock.run_for(11_000)
-        expect(page.locator("#lost")).to_be_visible()
-        page.unroute("**/box/neighbours/list")
-        page.clock.run_for(11_000)
-        expect(page.locator("#lost")).to_be_hidden()
-        expect(page.get_by_text("Not heard for 12 min")).to_be_visible()
-        browser.close()
+    expect(page.get_by_text("Everything works")).to_be_visible()
+    expect(page.get_by_role("heading", name="No other box was heard yet")).to_have_count(0)
+    silent = msgspec.structs.replace(well, state="silent", unheard_s=720.0)
+    daemon.neighbourhood = Neighbourhood(on=True, connected=True, boxes=[silent])
+    page.clock.run_for(11_000)
+    expect(page.get_by_text("Not heard for 12 min")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert Axe().run(page).response["violations"] == []
+    page.route("**/box/neighbours/list", lambda route: route.abort())
+    page.clock.run_for(11_000)
+    expect(page.locator("#lost")).to_be_visible()
+    page.unroute("**/box/neighbours/list")
+    page.clock.run_for(11_000)
+    expect(page.locator("#lost")).to_be_hidden()
+    expect(page.get_by_text("Not heard for 12 min")).to_be_visible()
+    page.close()
     assert complaints == []
