@@ -302,6 +302,15 @@ def test_rows_that_do_not_fit_together_are_refused(good: Path, box: Box) -> None
         box.restore(file)
 
 
+def test_a_demo_does_not_come_onto_a_real_box(box: Box, make: Callable[[str], Box]) -> None:
+    demo = make("demo")
+    demo.db.write(lambda db: settings.put(db, "setting", "demo"))
+    demo.backup(demo.folder / FILE)
+    with pytest.raises(BackupError, match="of a demo"):
+        box.restore(demo.folder / FILE)
+    assert list((box.folder / backup.FOLDER).iterdir()) == []
+
+
 def test_a_newer_backup_asks_for_an_update(
     box: Box, make: Callable[[str], Box], monkeypatch: pytest.MonkeyPatch
 ) -> None:

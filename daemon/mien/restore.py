@@ -126,6 +126,11 @@ def _take_in(
                 "the file is damaged: its rows do not fit together, or its audit list was altered. "
                 "Take another backup"
             )
+        if settings.setting(db) == "demo":
+            raise BackupError(
+                "the backup is of a demo, which reads people without their consent. Set this box "
+                "up on its page instead"
+            )
     step(size, size)
 
 

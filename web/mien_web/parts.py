@@ -207,6 +207,11 @@ SENTENCES = (
         "another backup"
     ),
     N_(
+        "the backup is of a demo, which reads people without their consent. Set this box up on its "
+        "page instead"
+    ),
+    N_("the box stays paused, for %(file)s cannot be removed: %(why)s. Look at its disk"),
+    N_(
         "the file was made by a newer Mien than this one (%(version)s). Update this box, then "
         "restore it"
     ),
