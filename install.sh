@@ -152,7 +152,10 @@ packages() {
     [ -z "$FIREWALL" ] || wanted="$wanted nftables"
     missing=
     for package in $wanted; do installed "$package" || missing="$missing $package"; done
-    for package in python3-picamera2 libedgetpu1-std; do  # where their repositories are configured
+    extra=libedgetpu1-std  # where its repository is configured
+    # On Raspberry Pi OS: its camera, and the pins of the privacy light.
+    ! available python3-picamera2 || extra="$extra python3-picamera2 python3-gpiozero python3-lgpio"
+    for package in $extra; do
         installed "$package" || ! available "$package" || { wanted="$wanted $package"; missing="$missing $package"; }
     done
     if [ -z "$missing" ]; then
