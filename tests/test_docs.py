@@ -108,11 +108,6 @@ def test_what_troubleshooting_quotes_is_what_the_box_says() -> None:
     assert {one for one in quoted if one.rstrip(" …").lower() not in said} == browsers
 
 
-def test_every_decision_has_a_page() -> None:
-    pages = {path.stem for path in (ROOT / "docs" / "decisions").glob("*.md")}
-    assert pages >= {"layout", "processes", "outbox", "time", "privacy", "faces"}
-
-
 PACKAGES = ["daemon/mien", "web/mien_web", "convert/mien_convert"]
 
 
