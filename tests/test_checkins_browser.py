@@ -1,6 +1,5 @@
 """Check-ins in a real browser, as a phone shows them: two taps, without Wi-Fi, later, by keys."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -11,22 +10,17 @@ from zoneinfo import ZoneInfo
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from werkzeug.serving import make_server
 
 import pages
 from mien import reminders, settings
 from mien_web import door
 from pages import Box
+from served import PHONE
 from test_checkin_import_page import DAYLIO, REPORTS
 from test_checkins_page import resident
-from test_session_browser import CHROMIUM, PHONE, Quiet, Ticking
+from test_session_browser import Ticking
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
-    ),
-]
+pytestmark = pytest.mark.slow
 
 ZONE = ZoneInfo("Europe/Berlin")
 NOON = datetime(2026, 11, 21, 20, 1, tzinfo=ZONE).timestamp()
@@ -43,18 +37,6 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
         yield box
         for held in box.app.extensions.get("mien.diaries", {}).values():
             held.close()
-
-
-@pytest.fixture
-def address(box: Box) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, box.app, threaded=True, request_handler=Quiet)
-    server.daemon_threads = False
-    serving = threading.Thread(target=server.serve_forever)
-    serving.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    serving.join()
-    server.server_close()
 
 
 Visit = Callable[..., Page]
@@ -216,6 +198,22 @@ def test_by_keys_alone(visit: Visit, box: Box) -> None:
     page.get_by_role("button", name="Save").press("Enter")
     expect(page.get_by_role("heading", name="Saved")).to_be_visible()
     assert box.rows("SELECT mood, emotions FROM checkins") == [(4, 0)]
+
+
+def test_another_person_is_chosen_by_keys_alone(visit: Visit, box: Box) -> None:
+    for code in ("Ben", "Cleo"):
+        resident(box, code)
+    page = visit("/log", has_touch=False)
+    sent: list[str] = []
+    page.on("request", lambda said: sent.append(said.url) if said.method == "POST" else None)
+    page.get_by_label("Person").focus()
+    page.keyboard.press("ArrowDown")  # over Ben, whose log does not open on the way
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Person")).not_to_be_focused()
+    expect(page.locator("#person option:checked")).to_have_text("Cleo")
+    assert len(sent) == 1
 
 
 def test_without_scripts(visit: Visit, box: Box) -> None:

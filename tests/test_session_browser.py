@@ -1,6 +1,5 @@
 """The session page in a real browser: taps, without Wi-Fi too, on two tablets, by keys."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,26 +9,18 @@ import msgspec
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 import pages
 import samples
 from mien.clock import ManualClock, Stamp
 from mien_web import door
 from pages import Box
+from served import PHONE, TABLET
 from test_session_page import FACE, now
 
-CHROMIUM = Path("/usr/bin/chromium")
-TABLET = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
 BEGAN = time.monotonic()
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
-    ),
-]
+pytestmark = pytest.mark.slow
 
 
 class Ticking(ManualClock):
@@ -48,25 +39,6 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
     for box in pages.box(tmp_path, monkeypatch):
         box.daemon.show(samples.HAPPY, b"")
         yield box
-
-
-class Quiet(WSGIRequestHandler):
-    """Says nothing."""
-
-    def log(self, type: str, message: str, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def address(box: Box) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, box.app, threaded=True, request_handler=Quiet)
-    server.daemon_threads = False  # closing it waits for the questions under way
-    serving = threading.Thread(target=server.serve_forever)
-    serving.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    serving.join()
-    server.server_close()
 
 
 Visit = Callable[..., Page]

@@ -26,7 +26,3 @@ if (offer && known && own !== (zone.value || zone.dataset.system)) {
     zone.focus();
   });
 }
-
-// Choosing a person is enough; without a script the button does it.
-const person = document.querySelector(".persons select");
-person?.addEventListener("change", () => person.form.requestSubmit());
