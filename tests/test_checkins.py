@@ -314,7 +314,7 @@ class Diaries(RuleBasedStateMachine):
         return structs.replace(one, activities=tuple(keys))
 
 
-Diaries.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+Diaries.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
 TestDiaries = Diaries.TestCase
 
 

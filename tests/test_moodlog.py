@@ -188,7 +188,7 @@ def test_zones_of_half_and_quarter_hours(box: HomeLog, name: str, lengths: dict[
     name=st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe",
                           "Asia/Kathmandu", "Pacific/Chatham", "America/Santiago"]),
 )  # fmt: skip
-@hypothesis(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_days_and_hours_are_those_of_the_wall_clock(
     tmp_path_factory: pytest.TempPathFactory, moments: list[int], name: str
 ) -> None:

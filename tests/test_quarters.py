@@ -244,7 +244,7 @@ STEPS = st.one_of(
 
 
 @given(steps=st.lists(STEPS, min_size=3, max_size=10), hours=st.sampled_from([0.3, 2.0]))
-@hypothesis(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 def test_the_roll_up_is_the_sum_of_the_minutes(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]], hours: float
 ) -> None:

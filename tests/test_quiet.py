@@ -101,7 +101,7 @@ def test_where_the_clock_is_set_it_is_rather_too_quiet(
     ),
     minute=st.integers(0, 14 * 1440),
 )
-@hypothesis(deadline=None, max_examples=150)
+@hypothesis(max_examples=150)
 def test_it_is_quiet_until_it_is_not(hours: list[Hours], minute: int) -> None:
     moment = datetime(2026, 6, 1, tzinfo=ZoneInfo("UTC")) + timedelta(minutes=minute)
     now = round(moment.timestamp() * 1000)
