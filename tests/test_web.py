@@ -341,6 +341,10 @@ class TestGuard:
         response = browser.get("/nowhere")
         assert response.status_code == 404
         assert "Back to the live view" in response.text
+        before = {"Referer": "http://localhost/about"}
+        back = '<a class="button" href="/about">Back</a>'
+        assert back in browser.get("/nowhere", headers=before).text
+        assert back not in browser.get("/nowhere", headers={"Referer": "http://b.test/about"}).text
 
 
 class TestWords:

@@ -155,6 +155,7 @@ def _by_script() -> bool:
     return request.is_json or "Mien-Token" in request.headers or request.path.startswith("/api/")
 
 
+@page.app_template_global()
 def referrer() -> str | None:
     """The page of this box on which a form was sent, if it is one that can be opened again."""
     parts = urlsplit(request.referrer or "")
