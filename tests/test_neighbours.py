@@ -29,7 +29,7 @@ from mien.neighbours import (
     WORD,
     Neighbours,
 )
-from mien.publisher import HEARD, HEARD_BYTES, Publisher
+from mien.publisher import DEAF_S, HEARD_BYTES, NEIGHBOURS_MOST, Publisher
 from mien.scripted import ScriptedDaemon
 from mien.store import Store
 from mien.topics import Topics
@@ -501,21 +501,27 @@ def test_over_a_broker(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     assert "retained" not in caplog.text
 
 
-def test_of_a_flood_little_is_kept_and_commands_come_through(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_flood_is_not_listened_to_and_keeps_no_command_away(bench: Bench) -> None:
     bench.publisher.start()
     bench.until(lambda: bench.neighbours.known().connected)
     bench.free.clear()
     bench.broker.send("mien/room-1/command/pause", b"")
     bench.until(lambda: bench.commands)
-    for _ in range(10 * HEARD):
+    for _ in range(10 * NEIGHBOURS_MOST):
         bench.broker.send("mien/room-2/health", b"x" * LARGEST)
-    bench.broker.send("mien/room-1/command/pause", b"")
     bench.free.set()
+    bench.until(lambda: "far more than they should" in bench.publisher.part.text)
+    assert 0 < bench.neighbours.known().ignored <= NEIGHBOURS_MOST
+    assert not bench.neighbours.known().connected
+    bench.broker.send("mien/room-2/health", health())
+    bench.broker.send("mien/room-1/command/pause", b"")
     bench.until(lambda: len(bench.commands) == 2)
-    assert 0 < bench.neighbours.known().ignored <= HEARD
-    assert caplog.text.count("mien/room-2/health is flooded") == 1
+    assert bench.states() == {}
+    bench.clock.advance(DEAF_S)
+    bench.until(lambda: bench.neighbours.known().connected)
+    bench.broker.send("mien/room-2/health", health())
+    bench.until(lambda: bench.states() == {"room-2": "heard"})
+    bench.until(lambda: bench.publisher.part.status == "ok")
 
 
 def test_a_box_that_does_not_listen_hears_nothing(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 import uuid
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -23,6 +23,7 @@ from mien import settings, tokens
 from mien.clock import Clock
 from mien.database import StoreError
 from mien.events import Done, Errand, MienError, Response
+from mien.rate import Rate
 from mien.tokens import Held, Scope
 from mien.topics import Topics
 
@@ -165,7 +166,7 @@ class Orders:
         self._say = say
         self._clock = clock
         self._inbox: queue.SimpleQueue[tuple[str, bytes] | None] = queue.SimpleQueue()
-        self._taken: deque[float] = deque()
+        self._rate = Rate(MOST, WITHIN_S)
         self._flooded = False
         self._changed = threading.Condition()  # guards all that follows
         self._waiting: OrderedDict[str, _Pending] = OrderedDict()
@@ -178,10 +179,7 @@ class Orders:
         if name is None:
             return
         name = name[:LONGEST_NAME]
-        now = self._clock.monotonic()
-        while self._taken and now - self._taken[0] >= WITHIN_S:
-            self._taken.popleft()
-        if len(self._taken) >= MOST:
+        if self._rate.over(self._clock.monotonic()):
             # Not answered each, or the box would flood the broker in turn.
             if not self._flooded:
                 self._flooded = True
@@ -189,7 +187,6 @@ class Orders:
                 self._answer(name, None, sentence)
             return
         self._flooded = False
-        self._taken.append(now)
         self._inbox.put((name, payload))
 
     def turn(self, timeout: float = 0.5) -> None:

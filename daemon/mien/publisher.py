@@ -29,6 +29,7 @@ from mien.broker import (
 from mien.clock import Clock
 from mien.events import EpisodeEvent, Part
 from mien.neighbours import Neighbours
+from mien.rate import Rate
 from mien.retained import Ledger, Retained
 from mien.store import EpisodeRow, OutboxRow, Store, StoreError
 from mien.topics import Topics
@@ -44,9 +45,14 @@ SETTLED_S = 10.0
 TAKEOVERS = 3
 FRESH_S = 15.0
 NO_BROKER = "what answers there is no MQTT broker, or one that wants tls = true"
-HEARD, HEARD_BYTES = 400, 16 * 1024 + 1
+HEARD, HEARD_BYTES = 1000, 16 * 1024 + 1
 """Of what others send, so many messages wait here and so many bytes of each, which is longer than
 anything that is obeyed or believed. The rest of a flood is left out."""
+NEIGHBOURS_MOST, NEIGHBOURS_WITHIN_S = 500, 10.0
+"""More than all boxes that are remembered would say in so many seconds."""
+DEAF_S = 600.0
+"""For so long other boxes are not listened to after a flood: at the broker, a command would wait
+behind all that they sent."""
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -62,6 +68,7 @@ class _Said(msgspec.Struct, frozen=True):
 class _Signal(Enum):
     WAKE = 1
     STOP = 2
+    FLOOD = 3
 
 
 class _Sent(msgspec.Struct):
@@ -127,7 +134,9 @@ class Publisher:
         self._trouble: str | None = None
         ledger = ledger or Ledger(None, broker.address)
         self._retained = Retained(broker, topics, ledger, clock)
+        self._neighbours_rate = Rate(NEIGHBOURS_MOST, NEIGHBOURS_WITHIN_S)
         self._flooded = False
+        self._deaf_until: float | None = None
         self._sent: dict[int, _Sent] = {}
         self._done: list[OutboxRow] = []
         self._more = True
@@ -186,12 +195,13 @@ class Publisher:
     def _take(self, event: BrokerEvent) -> None:
         """Waits for nothing, and keeps no more of a flood than fits into memory."""
         if isinstance(event, Received):
-            # Commands have as much room again: no neighbour keeps anybody from closing the camera.
-            room = HEARD if self._topics.neighbour(event.topic) else 2 * HEARD
-            if self._inbox.qsize() >= room:
-                if not self._flooded:
-                    self._flooded = True
-                    log.warning("%s is flooded; some of it is left out", event.topic[:100])
+            if self._topics.neighbour(event.topic):
+                if self._neighbours_rate.over(self._clock.monotonic()):
+                    if not self._flooded:
+                        self._flooded = True
+                        self._inbox.put(_Signal.FLOOD)
+                    return
+            elif self._inbox.qsize() >= 2 * HEARD:
                 return
             event = replace(event, payload=event.payload[:HEARD_BYTES])
         self._inbox.put(event)
@@ -227,6 +237,8 @@ class Publisher:
         else:
             self._trouble = None
         self._retained.beat()
+        if self._deaf_until is not None and self.beat >= self._deaf_until:
+            self._listen(deaf=False)
         self._distrust_silence()
         self._tell()
 
@@ -257,6 +269,8 @@ class Publisher:
                 self._more = True
             case _Signal.STOP:
                 self._stopping = True
+            case _Signal.FLOOD:
+                self._listen(deaf=True)
 
     def _on_connected(self) -> None:
         self._link = _Link.UP
@@ -264,7 +278,15 @@ class Publisher:
         for sent in self._sent.values():  # the broker's line sends them again by itself
             sent.since = self._connected_at
         self._retained.connected()
-        self._neighbours.connected()
+        if self._deaf_until is None:
+            self._neighbours.connected()
+
+    def _listen(self, *, deaf: bool) -> None:
+        """To the other boxes, or not for a while. The new connection drops what waits there."""
+        self._flooded = deaf
+        self._deaf_until = self._clock.monotonic() + DEAF_S if deaf else None
+        self._broker.subscribe(replace(self._topics, neighbours=not deaf).heard)
+        self._broker.reconnect()
 
     def _on_received(self, message: Received) -> None:
         if message.topic == self._topics.home_assistant:
@@ -372,6 +394,9 @@ class Publisher:
             cure = "see the broker's log; events are kept and sent again"
         elif self._link is _Link.UP and self._trouble:
             text, cure = f"events wait: {self._trouble}", "see the store"
+        elif self._link is _Link.UP and self._deaf_until is not None:
+            text = f"other boxes at the broker at {address} send far more than they should"
+            cure = "they are not listened to for ten minutes; see there which one it is"
         elif self._link is _Link.UP:
             return Part("broker", "ok", f"connected to {address}")
         else:

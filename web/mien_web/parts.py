@@ -229,6 +229,8 @@ SENTENCES = (
     N_("give each box an id of its own, [box] id in its config"),
     N_("the broker at %(address)s takes events but does not acknowledge them"),
     N_("see the broker's log; events are kept and sent again"),
+    N_("other boxes at the broker at %(address)s send far more than they should"),
+    N_("they are not listened to for ten minutes; see there which one it is"),
     N_("events wait: %(why)s"),
     N_("see the store"),
     N_("the broker at %(address)s cannot be reached: %(reason)s"),
