@@ -153,7 +153,7 @@ def test_a_time_that_is_none_is_left_out(box: Box, when: str) -> None:
 
 def test_our_own_line_is_down(box: Box) -> None:
     told = said(box, other(state="waiting"), connected=False)
-    assert "This box has no line to its broker now" in told
+    assert "This box does not hear the others now" in told
     alone = text_of(box)
     assert "No other box was heard yet" not in alone, "who does not listen cannot say so"
 

@@ -327,7 +327,7 @@ class Neighbourhood(msgspec.Struct, frozen=True):
     on: bool
     """Whether it listens for them, [mqtt] neighbours."""
     connected: bool = False
-    """Without its line to the broker, their silence says nothing."""
+    """Whether it hears them now; if not, their silence says nothing."""
     boxes: list[Neighbour] = []
     ignored: int = 0
     """Messages that were no health of a box, or of more boxes than are kept."""

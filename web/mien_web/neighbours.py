@@ -165,8 +165,8 @@ def _problem(known: Neighbourhood) -> str:
         return ""
     return str(
         gettext(
-            "This box has no line to its broker now, so nothing is heard of the others. What "
-            "stands here is what was known before; see Smart home for why."
+            "This box does not hear the others now. What stands here is what was known before; "
+            "see Smart home for why."
         )
     )
 
