@@ -144,3 +144,13 @@ def test_what_is_touched_is_large_enough(page: Page, address: str) -> None:
               .map(([it, r]) => it.outerHTML.slice(0, 80) + ' ' + r.height)"""
         )
         assert not small, small
+
+
+def test_every_tab_is_in_sight_on_a_small_phone(chromium: Browser, address: str) -> None:
+    context = chromium.new_context(viewport={"width": 360, "height": 740}, locale="de-DE")
+    page = context.new_page()
+    page.goto(address + "/log/settings")
+    assert page.evaluate(
+        "(it => it.scrollWidth <= it.clientWidth)(document.querySelector('.tabs'))"
+    )
+    context.close()
