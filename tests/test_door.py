@@ -53,7 +53,7 @@ class TestFirstRun:
         assert browser.get("/").location == "/welcome"
         assert browser.get("/login").location == "/welcome"
         answer = first_run(box, tmp_path, browser)
-        assert (answer.status_code, answer.location) == (303, "/")
+        assert (answer.status_code, answer.location) == (303, "/clients")
         assert not (tmp_path / firstrun.FILE).exists()
         assert box.rows("SELECT value FROM settings WHERE key = 'setting'") == [('"clinic"',)]
         assert box.rows("SELECT roles FROM users") == [("therapist administrator",)]

@@ -68,7 +68,7 @@ def test_from_the_first_run_to_the_lock_screen(box: Box, page: Page, tmp_path: P
     page.get_by_label("Passphrase").fill(WORDS)
     page.get_by_label("Once more").fill(WORDS)
     page.get_by_role("button", name="Set up this box").click()
-    expect(page).to_have_url("/")
+    expect(page).to_have_url("/clients")
 
     for path in ("/box", "/users", "/users/1", "/audit", "/me"):
         page.goto(path)

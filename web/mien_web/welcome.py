@@ -54,7 +54,7 @@ def set_up() -> Any:
         return redirect(url_for("door.login"), 303)
     firstrun.used(desk.config().state_dir)
     door.tell_daemon()
-    return door.let_in(user, name, url_for("live.show"))
+    return door.let_in(user, name, url_for("clients.index"))  # whose empty list says what is next
 
 
 @page.post("/welcome/restore")
