@@ -23,21 +23,14 @@ from mien.config import default_state_dir
 from mien.control import ControlClient, ControlError
 from mien.store import Store
 from people import People
+from served import PHONE, TABLET
 
-CHROMIUM = Path("/usr/bin/chromium")
-TABLET = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
 LOGIN = "four unrelated words here"
 WORDS = "seven stones under a green bridge"
 SHOTS = os.environ.get("MIEN_SHOTS")
 """A folder for pictures of each step, for who wants to look at them."""
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
-    ),
-]
+pytestmark = pytest.mark.slow
 
 
 class Box:
@@ -89,7 +82,7 @@ def wait_for(what: Callable[[], Any], seconds: float = 40) -> Any:
 def looked_at(page: Page, name: str) -> None:
     """No rule of accessibility is broken, and nothing sticks out, on a phone either."""
     for size, device in ((PHONE, "phone"), (TABLET, "tablet")):
-        page.set_viewport_size(size)  # type: ignore[arg-type]
+        page.set_viewport_size(size)
         found = Axe().run(page).response["violations"]
         assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], name
@@ -117,7 +110,7 @@ def test_from_one_box_to_another(tmp_path: Path, chromium: Browser) -> None:
     one, two = Box(tmp_path / "one", "mien-one"), Box(tmp_path / "two", "mien-two")
     live_in(one)
     complaints: list[str] = []
-    context = chromium.new_context(viewport=TABLET, accept_downloads=True)  # type: ignore[arg-type]
+    context = chromium.new_context(viewport=TABLET, accept_downloads=True)
     page = context.new_page()
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)

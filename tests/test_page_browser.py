@@ -1,8 +1,5 @@
 """The live page in a real browser, as the real process, over a real socket to a scripted daemon."""
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +19,7 @@ from playwright.sync_api import (
 )
 
 import samples
+import served
 from mien.clock import SystemClock
 from mien.config import Store as StoreConfig
 from mien.control import ControlServer
@@ -30,17 +28,9 @@ from mien.preview import jpeg
 from mien.scripted import ScriptedDaemon
 from mien.store import Store
 from samples import HEALTH, PROBABILITIES
+from served import PHONE, TABLET
 
-CHROMIUM = Path("/usr/bin/chromium")
-TABLET = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
-    ),
-]
+pytestmark = pytest.mark.slow
 
 OK = HEALTH.parts
 READING = msgspec.structs.replace(samples.READING, box=(150, 90, 200, 220), turn=Turn(24, -4, 2))
@@ -110,15 +100,8 @@ def address(tmp_path: Path, box: Box) -> Iterator[str]:
     store = Store.open(tmp_path, SystemClock(), StoreConfig())
     store.set_up("demo")  # asks for no log-in
     store.close()
-    (tmp_path / "mien.toml").write_text(f'[box]\nstate_dir = "{tmp_path}"\n')
-    environment = {k: v for k, v in os.environ.items() if k != "RUNTIME_DIRECTORY"}
-    command = [sys.executable, "-m", "mien_web", "--config", str(tmp_path / "mien.toml")]
-    with subprocess.Popen(
-        [*command, "--port=0"], stdout=subprocess.PIPE, text=True, env=environment
-    ) as page:
-        assert page.stdout
-        yield page.stdout.readline().split()[2]
-        page.terminate()
+    with served.outside(tmp_path) as address:
+        yield address
 
 
 @pytest.fixture
@@ -131,7 +114,7 @@ def visit(chromium: Browser, address: str) -> Iterator[Callable[..., Page]]:
         if said.type == "error":
             complaints.append(said.text)
 
-    def visit(path: str = "", **options: Any) -> Page:
+    def visit(path: str = "/", **options: Any) -> Page:
         context = chromium.new_context(**{"viewport": TABLET, **options})
         contexts.append(context)
         page = context.new_page()
@@ -366,7 +349,7 @@ def test_all_seven_bars_move_to_their_share(visit: Visit, box: Box) -> None:
 
 
 def test_about(visit: Visit) -> None:
-    page = visit("about")
+    page = visit("/about")
     expect(page.get_by_role("heading", level=1)).to_have_text("A face is not a feeling")
     page.get_by_role("link", name="Back to the live view").click()
     expect_live(page)

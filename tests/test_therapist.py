@@ -24,14 +24,9 @@ from mien.config import Box, Config, default_state_dir
 from mien.database import Database
 from mien_web import desk
 
-CHROMIUM = Path("/usr/bin/chromium")
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(240),
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"NOT TESTED IN A BROWSER: install Chromium at {CHROMIUM}"
-    ),
 ]
 
 PASSPHRASE = "four unrelated brown words"
