@@ -276,6 +276,17 @@ def test_nothing_serious_for_assistive_technology(visit: Visit, box: Box, theme:
         assert width <= PHONE["width"], path
 
 
+def test_each_mood_fits_its_card_in_german(visit: Visit) -> None:
+    page = visit(locale="de-DE")
+    for name in ("miserabel", "schlecht"):
+        card = page.locator(".mood", has_text=name)
+        card.click()  # chosen, too
+        expect(card.get_by_role("radio")).to_be_checked()
+        word = card.locator("span")
+        inside = "word => word.getBoundingClientRect().width <= word.parentElement.clientWidth"
+        assert word.evaluate(inside), name
+
+
 def test_the_form_of_published_reports(visit: Visit, box: Box) -> None:
     page = visit("/log/import")
     page.get_by_label("CSV file").set_input_files(
