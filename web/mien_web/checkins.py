@@ -116,21 +116,19 @@ def change(id: str) -> Any:
 
 def keep(id: str, source: str, former: Checkin | None) -> Any:
     """Save what the form says, or show it again with what is wrong."""
-    said, who, now = request.form, person.current().id, _now_ms()
-    none = "none" in said
-    emotions = said.getlist("emotion")
+    said, draft, now = request.form, _entered(id), _now_ms()
     try:
-        untouched = former is not None and _untouched(said, former)
+        untouched = former is not None and _untouched(draft, former)
         at = _at(former) if former and untouched else _moment(said, now)
         # Where the clock of the box is not set yet, nobody can know what lies ahead.
         entered = now if desk.now().clock_ok else max(now, round(at.timestamp() * 1000))
         checkin = checkins.made(
-            who,
+            person.current().id,
             at,
-            mood=_mood(said.get("mood", "")),
-            emotions=[] if none else emotions or None,
-            activities=[*said.getlist("activity"), *said.get("new", "").split(",")],
-            note=said.get("note", ""),
+            mood=draft.mood,
+            emotions=[] if draft.none else draft.emotions or None,
+            activities=[*draft.activities, *draft.new.split(",")],
+            note=draft.note,
             source=source,
             made_utc=entered,
             id=id,
@@ -139,18 +137,6 @@ def keep(id: str, source: str, former: Checkin | None) -> Any:
         if _scripted():
             timely = isinstance(error, WhenError)
             return jsonify(error=_say(error), when=timely, twice=_twice(error)), 400
-        draft = Draft(
-            id,
-            _mood(said.get("mood", "")),
-            frozenset(emotions),
-            none,
-            tuple(said.getlist("activity")),
-            said.get("note", ""),
-            said.get("new", ""),
-            said.get("when", "now"),
-            said.get("date", ""),
-            said.get("time", ""),
-        )
         return form(draft, error, "edit" if former else "new"), 400
     if former and untouched:  # the very moment, as it was lived
         checkin = replace(
@@ -349,6 +335,23 @@ def _draft(one: Checkin) -> Draft:
     )
 
 
+def _entered(id: str) -> Draft:
+    """What was filled in."""
+    said = request.form
+    return Draft(
+        id,
+        _mood(said.get("mood", "")),
+        frozenset(said.getlist("emotion")),
+        "none" in said,
+        tuple(said.getlist("activity")),
+        said.get("note", ""),
+        said.get("new", ""),
+        said.get("when", "now"),
+        said.get("date", ""),
+        said.get("time", ""),
+    )
+
+
 def _moment(said: ImmutableMultiDict[str, str], now: int) -> datetime:
     if desk.now().clock_ok or "wall" in said:
         return when.of_form(said, now, languages.zone())
@@ -357,11 +360,11 @@ def _moment(said: ImmutableMultiDict[str, str], now: int) -> datetime:
     return when.of_form(said, LATEST_MS, languages.zone())
 
 
-def _untouched(said: ImmutableMultiDict[str, str], former: Checkin) -> bool:
+def _untouched(draft: Draft, former: Checkin) -> bool:
     """Whether an edit leaves the time as it is."""
     shown = _draft(former)
-    as_shown = all(said.get(name, "") == getattr(shown, name) for name in ("when", "date", "time"))
-    return as_shown and "fold" not in said
+    as_shown = (draft.when, draft.date, draft.time) == (shown.when, shown.date, shown.time)
+    return as_shown and "fold" not in request.form
 
 
 def _at(one: Checkin) -> datetime:
