@@ -201,7 +201,7 @@ class Publisher:
                         self._flooded = True
                         self._inbox.put(_Signal.FLOOD)
                     return
-            elif self._inbox.qsize() >= 2 * HEARD:
+            elif self._inbox.qsize() >= HEARD:
                 return
             event = replace(event, payload=event.payload[:HEARD_BYTES])
         self._inbox.put(event)
