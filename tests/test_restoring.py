@@ -214,6 +214,16 @@ class TestRestore:
         assert piece(0, restoring.LARGEST + 1, b"x").status_code == 413
         assert piece(0, restoring.PIECE + 1, bytes(restoring.PIECE + 1)).status_code == 413
 
+    def test_a_piece_that_cannot_be_written_is_told_in_words(self, box: Box) -> None:
+        browser = box.browser()
+        url = browser.post("/box/restore").headers["Location"]
+        (there := box.app.extensions["mien.restoring"].file).mkdir()
+        answer = browser.client.post(
+            f"{url}/piece?at=0&of=9", data=b"abc", headers={**SAME, "Mien-Token": browser.token}
+        )
+        assert answer.status_code == 507
+        assert answer.json == {"error": f"{there} cannot be written: Is a directory"}
+
     def test_only_who_began_it_goes_on(self, box: Box, file: bytes) -> None:
         browser = box.browser()
         url = browser.post("/box/restore").headers["Location"]

@@ -238,15 +238,25 @@ def piece(id: str) -> Any:
         with in_words():
             # The file itself, its copy, and the journal of the transaction.
             backup.room(found.file.parent, 3 * whole - found.size + 64_000_000)
-        flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if at == 0 else 0)
-        with open(os.open(found.file, flags, 0o600), "r+b" if at else "wb") as file:
-            there = file.seek(0, 2)
-            if there != at:
-                return jsonify(at=there), 409
-            file.write(body)
-    except (MienError, OSError) as error:
+            there = _put(found.file, at, body)
+    except MienError as error:
         return jsonify(error=str(error)), 507
+    if there != at:
+        return jsonify(at=there), 409
     return jsonify(at=at + len(body))
+
+
+def _put(path: Path, at: int, body: bytes) -> int:
+    """Write a piece where the file ends; where that is."""
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if at == 0 else 0)
+    try:
+        with open(os.open(path, flags, 0o600), "r+b" if at else "wb") as file:
+            end = file.seek(0, 2)
+            if end == at:
+                file.write(body)
+            return end
+    except OSError as error:
+        raise BackupError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
 @page.post("/restore/<id>/check")
