@@ -211,7 +211,7 @@ def test_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert {model["status"] for model in models} == {"ok"}
 
 
-@pytest.mark.parametrize("broker", ["localhost:0", "localhost:x", ":1883", "h:99999"])
+@pytest.mark.parametrize("broker", ["localhost:0", "localhost:x", ":1883", "h:99999", "::1"])
 def test_a_broker_that_is_no_address(broker: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["events", "--broker", broker]) == 1
     assert "--broker must be HOST" in capsys.readouterr().err

@@ -209,7 +209,7 @@ class Jobs:
 def _jobs() -> Jobs:
     found = current_app.extensions.get("mien.jobs")
     if found is None:
-        found = current_app.extensions["mien.jobs"] = Jobs()
+        found = current_app.extensions.setdefault("mien.jobs", Jobs())  # two may ask at once
         atexit.register(found.close)  # no child outlives the page
     jobs: Jobs = found
     return jobs

@@ -1,6 +1,7 @@
 """`mien run`: the daemon in the foreground."""
 
 import argparse
+import re
 import signal
 import threading
 from pathlib import Path
@@ -52,9 +53,11 @@ def parse_broker(config: Config, broker: str | None) -> Config:
     if broker is None:
         return config
     host, _, port = broker.rpartition(":") if ":" in broker else (broker, "", "1883")
-    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+    bare = ":" in host and not re.fullmatch(r"\[.*\]", host)  # an IPv6 address without brackets
+    if not host or bare or not port.isdecimal() or not 1 <= int(port) <= 65535:
         raise MienError(
-            f"--broker must be HOST or HOST:PORT, such as localhost:1883, not {broker!r}"
+            "--broker must be HOST or HOST:PORT, such as localhost:1883 or [::1]:1883, not "
+            f"{broker!r}"
         )
     return replace(config, mqtt=replace(config.mqtt, host=host.strip("[]"), port=int(port)))
 
