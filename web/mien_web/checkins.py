@@ -7,15 +7,13 @@ its Wi-Fi meanwhile or by a second tap, is known and changes nothing.
 import math
 import uuid
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from flask import Blueprint, abort, current_app, flash, jsonify, redirect, render_template, request
 from flask import url_for as to
 from flask_babel import gettext, ngettext
-from msgspec import Struct
 from msgspec.structs import replace
-from werkzeug.datastructures import ImmutableMultiDict
 from werkzeug.wrappers import Response as Answer
 
 from mien import checkins, zone
@@ -24,6 +22,7 @@ from mien.database import StoreError
 from mien.emotions import EMOTIONS, MOODS, NEGATIVE, POSITIVE
 from mien_web import (
     almanac,
+    checkin_draft,
     checkin_files,
     checkin_list,
     desk,
@@ -34,6 +33,7 @@ from mien_web import (
     person,
     when,
 )
+from mien_web.checkin_draft import Draft
 from mien_web.when import WhenError
 
 page = Blueprint("checkins", __name__)
@@ -50,28 +50,11 @@ for rule, method, view in (
 ):
     page.add_url_rule(rule, view.__name__, view, methods=[method])
 
-LATEST_MS = 1 << 53
-"""What lies ahead where nobody knows the time."""
 TEXT_MAX = checkins.LONGEST_NOTE
 KEPT_MS = 86_400_000
 """A deleted check-in can be brought back for so long."""
 SWEPT_S = 3600.0
 """What was deleted before is looked for so often: with a diary of years, that takes a while."""
-
-
-class Draft(Struct, frozen=True):
-    """What the form shows."""
-
-    id: str
-    mood: int | None = None
-    emotions: frozenset[str] = frozenset()
-    none: bool = False
-    activities: tuple[str, ...] = ()
-    note: str = ""
-    new: str = ""
-    when: str = "now"
-    date: str = ""
-    time: str = ""
 
 
 # ── the form ─────────────────────────────────────────────────────────────────────────────────────
@@ -105,7 +88,7 @@ def save() -> Any:
 
 @page.get("/checkins/<id>/edit")
 def edit(id: str) -> str:
-    return form(_draft(found(id)), None, "edit")
+    return form(checkin_draft.of(found(id)), None, "edit")
 
 
 @page.post("/checkins/<id>/edit")
@@ -116,10 +99,10 @@ def change(id: str) -> Any:
 
 def keep(id: str, source: str, former: Checkin | None) -> Any:
     """Save what the form says, or show it again with what is wrong."""
-    said, draft, now = request.form, _entered(id), _now_ms()
+    draft, now = checkin_draft.entered(id), checkin_draft.now_ms()
     try:
-        untouched = former is not None and _untouched(draft, former)
-        at = _at(former) if former and untouched else _moment(said, now)
+        untouched = former is not None and checkin_draft.untouched(draft, former)
+        at = checkin_draft.lived(former) if former and untouched else checkin_draft.moment(now)
         # Where the clock of the box is not set yet, nobody can know what lies ahead.
         entered = now if desk.now().clock_ok else max(now, round(at.timestamp() * 1000))
         checkin = checkins.made(
@@ -157,7 +140,7 @@ def form(draft: Draft, error: Exception | None, act: str = "new") -> str:
     texts = [one.text for one in known]
     # One that was hidden since stays where it was said.
     texts += [one for one in draft.activities if one.casefold() not in map(str.casefold, texts)]
-    local = zone.local(_now_ms(), languages.zone())
+    local = zone.local(checkin_draft.now_ms(), languages.zone())
     return render_template(
         "checkins/form.html",
         who=who,
@@ -318,70 +301,6 @@ def found(id: str) -> Checkin:
 
 def _missing() -> Any:
     abort(404, gettext("This check-in is not there any more."))
-
-
-def _draft(one: Checkin) -> Draft:
-    at = checkin_list.moment(one, languages.zone())
-    return Draft(
-        one.id,
-        one.mood,
-        frozenset(one.emotions or ()),
-        one.emotions == (),
-        one.activities,
-        one.note,
-        when="other",
-        date=f"{at:%Y-%m-%d}" if at else "",
-        time=f"{at:%H:%M}" if at else "",
-    )
-
-
-def _entered(id: str) -> Draft:
-    """What was filled in."""
-    said = request.form
-    return Draft(
-        id,
-        _mood(said.get("mood", "")),
-        frozenset(said.getlist("emotion")),
-        "none" in said,
-        tuple(said.getlist("activity")),
-        said.get("note", ""),
-        said.get("new", ""),
-        said.get("when", "now"),
-        said.get("date", ""),
-        said.get("time", ""),
-    )
-
-
-def _moment(said: ImmutableMultiDict[str, str], now: int) -> datetime:
-    if desk.now().clock_ok or "wall" in said:
-        return when.of_form(said, now, languages.zone())
-    if said.get("when", "now") == "now":
-        raise WhenError(gettext("The box does not know the time yet. Say when this was."))
-    return when.of_form(said, LATEST_MS, languages.zone())
-
-
-def _untouched(draft: Draft, former: Checkin) -> bool:
-    """Whether an edit leaves the time as it is."""
-    shown = _draft(former)
-    as_shown = (draft.when, draft.date, draft.time) == (shown.when, shown.date, shown.time)
-    return as_shown and "fold" not in request.form
-
-
-def _at(one: Checkin) -> datetime:
-    """Any moment of a check-in that has none: those of others know only the hour."""
-    return checkin_list.moment(one, languages.zone()) or zone.local(one.made_utc, languages.zone())
-
-
-def _now_ms() -> int:
-    """The box's time; while that is not set, what the visitor's own device says."""
-    stamp, wall = desk.now(), request.form.get("wall", "")
-    if not stamp.clock_ok and wall.isascii() and wall.isdecimal() and len(wall) == 13:
-        return int(wall)
-    return round(stamp.utc * 1000)
-
-
-def _mood(said: str) -> int | None:
-    return int(said) if said in ("1", "2", "3", "4", "5") else None
 
 
 def _id(said: str) -> str:
