@@ -140,7 +140,9 @@ def test_another_file_is_refused_with_a_sentence(box: Box, anna: Browser) -> Non
 
 def test_no_file_and_no_place(box: Box, anna: Browser) -> None:
     assert "Choose a file first" in text(anna.post("/log/import"))
-    assert anna.post("/log/import/bring", {}).status_code == 409
+    none_there = anna.post("/log/import/bring", {})
+    assert none_there.status_code == 409
+    assert "Not possible now" in text(none_there), "the title, in words"
 
 
 def test_a_file_is_left_and_another_chosen(box: Box, anna: Browser) -> None:

@@ -145,6 +145,7 @@ def test_the_future_is_refused_and_nothing_entered_is_lost(box: Box, anna: Brows
 def test_the_hour_that_comes_twice_is_asked_for(box: Box, anna: Browser) -> None:
     entered = {"mood": "4", "when": "other", "date": "2026-10-25", "time": "02:30"}
     answer = anna.post("/checkin", entered)
+    assert "02:30 came twice on 25 Oct 2026" in text(answer)
     assert "the first 02:30 (CEST)" in text(answer)
     assert anna.post("/checkin", {**entered, "fold": "1"}).status_code == 303
     ((utc,),) = box.rows("SELECT utc FROM checkins")

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from flask_babel import format_date, gettext
+from flask_babel import gettext
 
 from mien import zone as zones
 from mien.events import MienError
+from mien_web import almanac
 
 EARLIEST = 1900
 OLDEST_MS = 400 * 86_400_000
@@ -76,7 +77,7 @@ def exact(local: datetime, zone: ZoneInfo, fold: int | None = None) -> datetime:
                 "There was no %(time)s on %(day)s: the clocks were put forward. "
                 "Choose another time, such as %(other)s.",
                 time=f"{local:%H:%M}",
-                day=format_date(local.date()),
+                day=almanac.medium(local.date()),
                 other=f"{back:%H:%M}",
             )
         )
@@ -87,7 +88,7 @@ def exact(local: datetime, zone: ZoneInfo, fold: int | None = None) -> datetime:
             gettext(
                 "%(time)s came twice on %(day)s, for the clocks were put back. Say which one.",
                 time=f"{local:%H:%M}",
-                day=format_date(local.date()),
+                day=almanac.medium(local.date()),
             ),
             (first, second),
         )
