@@ -557,6 +557,16 @@ def test_a_box_reminds_after_thirty_days(box: Box) -> None:
     assert not box.db.read(lambda db: backup.stale(db, now))
 
 
+def test_a_box_that_never_ran_has_nothing_to_back_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "words").write_text(WORDS)
+    (tmp_path / "new.toml").write_text(f'[box]\nstate_dir = "{tmp_path / "new"}"\n')
+    given = ["--passphrase-file", str(tmp_path / "words"), "--config", str(tmp_path / "new.toml")]
+    assert main(["backup", str(tmp_path / FILE), *given]) == 1
+    assert "Start the daemon first" in capsys.readouterr().err
+
+
 def test_from_the_shell(
     make: Callable[[str], Box], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -314,6 +314,23 @@ def box_id(state_dir: Path, *, make: bool) -> str:
         ) from None
 
 
+def box_name(settings: config.Config) -> str:
+    """What this box goes by: as its config says, else the name it made up.
+
+    Raises:
+        StoreError: it has none yet, or none that can be read.
+    """
+    try:
+        return settings.box.id or box_id(settings.state_dir, make=False)
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(
+            f"Cannot read the name of this box: {error}. Start the daemon first, "
+            "as a user whose files this one may read."
+        ) from None
+
+
 def _kept(path: Path, new: str | None) -> str:
     """The text of a small file; where it is missing, `new` is put there, safe from a pulled plug.
 

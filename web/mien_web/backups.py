@@ -19,7 +19,7 @@ from flask import (
 from flask_babel import gettext
 from msgspec import Struct
 
-from mien import audit, backup
+from mien import audit, backup, database
 from mien.backup import Content
 from mien.events import MienError
 from mien_web import desk, door, jobs, restoring
@@ -80,7 +80,7 @@ def make() -> Any:
     if problem := _problem(said, request.form.get("again", "")):
         return _index({"passphrase": problem}), 400
     user, config, clock = desk.user().name, desk.config(), desk.clock()
-    box = restoring.box_name()
+    box = database.box_name(desk.config())
 
     def work(job: Job) -> Made:
         file = backup.folder(config.state_dir) / f"made-{token_hex(8)}{backup.SUFFIX}"

@@ -16,10 +16,9 @@ from flask import (
 from flask_babel import force_locale, format_decimal, gettext, ngettext
 from werkzeug.wrappers import Response as Answer
 
-from mien import audit, clients, database, erasures, forgetting, sessions, settings
+from mien import audit, clients, erasures, forgetting, sessions, settings
 from mien.clients import KINDS, LONGEST_CODE, NEEDS, Client, Kind
 from mien.control import ControlError
-from mien.database import StoreError
 from mien.sessions import Session
 from mien_web import consents, desk, door, languages
 
@@ -146,7 +145,7 @@ def notice(client: str) -> str:
 
 @page.get("/clients/<client>/card")
 def card(client: str) -> str:
-    return _in_its_language("clients/card.html", find(client), box=_box())
+    return _in_its_language("clients/card.html", find(client), box=desk.box())
 
 
 @page.post("/clients/<client>/notice")
@@ -301,7 +300,7 @@ def receipt(entry: int) -> str:
         texts=consents.TEXTS,
         names=consents.ERASED,
         number=format_decimal,
-        box=_box(),
+        box=desk.box(),
     )
 
 
@@ -427,11 +426,3 @@ def _in_its_language(template: str, client: Client, **shown: object) -> str:
             kinds=_kinds(client),
             **shown,
         )
-
-
-def _box() -> str:
-    """The name of this box; empty while it has none."""
-    config = desk.config()
-    with suppress(OSError, StoreError):
-        return config.box.id or database.box_id(config.state_dir, make=False)
-    return ""

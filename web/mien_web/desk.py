@@ -1,6 +1,7 @@
 """What every page works with: the store, the time, the daemon, and who is signed in."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from flask import current_app, g
@@ -50,6 +51,13 @@ def now() -> Stamp:
 def config() -> Config:
     found: Config = current_app.extensions["mien.config"]
     return found
+
+
+def box() -> str:
+    """The name of this box; empty while it has none."""
+    with suppress(database.StoreError):
+        return database.box_name(config())
+    return ""
 
 
 def control() -> ControlClient:

@@ -187,7 +187,7 @@ def _shown(found: Restoring, problem: str) -> str:
     assert found.content
     told = {"content": found.content, "named": named(found.content), "problem": problem}
     if found.state == "ready":
-        box = box_name()
+        box = database.box_name(desk.config())
         content = found.content
         known = desk.read(lambda db: backup.known(db, content))
         there = desk.read(lambda db: {t: _count(db, t) for t in ("users", "clients", "sessions")})
@@ -202,11 +202,6 @@ def _shown(found: Restoring, problem: str) -> str:
 
 def _count(db: Any, table: str) -> int:
     return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-
-
-def box_name() -> str:
-    config = desk.config()
-    return config.box.id or database.box_id(config.state_dir, make=False)
 
 
 @page.get("/restore/<id>/state")
@@ -292,7 +287,8 @@ def go(id: str) -> Any:
     _settle(found)
     if found.state != "ready" or found.job is not None or found.prepared is None:
         return redirect(url_for("restoring.show", id=id), 303)
-    if request.form.get("box", "").strip().casefold() != box_name().casefold():
+    box = database.box_name(desk.config())
+    if request.form.get("box", "").strip().casefold() != box.casefold():
         problem = gettext("This is not the name of this box. Type it as it stands there.")
         return _shown(found, problem), 400
     prepared, state_dir = found.prepared, desk.config().state_dir

@@ -8,9 +8,8 @@ from flask import Blueprint, abort, flash, g, redirect, render_template, request
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
-from mien import audit, database, orders, settings
+from mien import audit, orders, settings
 from mien.control import ControlError
-from mien.database import StoreError
 from mien.events import Part
 from mien_web import desk, door, words
 
@@ -54,7 +53,7 @@ def show() -> str:
         found=config.discovery and desk.read(settings.setting) != "clinic",
         address=f"{config.host}:{config.port}",
         broker=_broker() if config.enabled else None,
-        topics=f"mien/{_box() or '<box>'}",
+        topics=f"mien/{desk.box() or '<box>'}",
         words=words,
     )
 
@@ -87,10 +86,3 @@ def _broker() -> Part | None:
         found = [part for part in desk.control().status().parts if part.name == "broker"]
         return found[0] if found else None
     return None
-
-
-def _box() -> str:
-    config = desk.config()
-    with suppress(OSError, StoreError):
-        return config.box.id or database.box_id(config.state_dir, make=False)
-    return ""

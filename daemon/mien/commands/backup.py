@@ -15,7 +15,6 @@ from mien import backup, database
 from mien.clock import SystemClock, iso
 from mien.commands.run import load_config
 from mien.commands.users import SHELL, first_line
-from mien.config import Config
 from mien.events import MienError
 
 
@@ -45,9 +44,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     config, clock = load_config(args.config), SystemClock()
+    box = database.box_name(config)
     said = passphrase(args.passphrase_file, anew=True)
     with progress("backup") as step:
-        content = backup.make(config.state_dir, box_name(config), clock, said, args.file, step)
+        content = backup.make(config.state_dir, box, clock, said, args.file, step)
     size = args.file.stat().st_size
     base = database.open_for_people(config.state_dir, clock)
     try:
@@ -60,10 +60,6 @@ def run(args: argparse.Namespace) -> int:
     print(f"{args.file}: {size / 1e6:.1f} MB; {in_words(content)}")
     print("keep the passphrase apart from the file: without it nobody can open it")
     return 0
-
-
-def box_name(config: Config) -> str:
-    return config.box.id or database.box_id(config.state_dir, make=False)
 
 
 def told(content: backup.Content) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mien import backup, restore
+from mien import backup, database, restore
 from mien.clock import Clock, SystemClock, iso
-from mien.commands.backup import arguments, box_name, in_words, passphrase, progress, told
+from mien.commands.backup import arguments, in_words, passphrase, progress, told
 from mien.commands.run import load_config
 from mien.commands.users import SHELL
 from mien.config import Config, control_socket
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _sure(config: Config, content: backup.Content) -> bool:
-    box = box_name(config)
+    box = database.box_name(config)
     print(f"{content.box}, made {iso(content.utc_ms / 1000)}: {in_words(content)}")
     print(
         f"It takes the place of ALL that is on this box ({box}). Everybody is signed out. To keep "
