@@ -187,6 +187,7 @@ def test_a_queue_outlives_the_page_and_a_log_in(visit: Visit, box: Box, address:
 
 def test_a_tap_before_the_tablet_slept_keeps_its_time(visit: Visit, box: Box) -> None:
     page = visit()
+    expect(page.get_by_label("A new topic")).to_be_enabled()  # the script is there
     page.context.set_offline(True)
     topic(page, "Mother")
     page.evaluate("const now = Date.now; Date.now = () => now() + 600_000")  # ticks stood still
