@@ -74,6 +74,7 @@ def test_no_secret_is_in_it(boxes: tuple[Box, Box], tmp_path: Path) -> None:
     ("text", "why"),
     [
         ("no json", "was not made by"),
+        ('{"toml": "\udcff"}', "was not made by"),
         ('{"mien_config": 2, "made": "", "toml": "", "settings": {}}', "newer Mien"),
         ('{"mien_config": 1, "made": "", "toml": "", "settings": {"person:1": "x"}}', "nobody's"),
         ('{"mien_config": 1, "made": "", "toml": "[camera]\\nfps = -1", "settings": {}}', "fps"),
@@ -90,7 +91,7 @@ def test_what_does_not_fit_changes_nothing(
 ) -> None:
     second, file = boxes[1], tmp_path / "x.json"
     before = second.config.read_text()
-    file.write_text(text)
+    file.write_bytes(text.encode(errors="surrogateescape"))
     assert second.run("import-config", file) == 1
     assert why in capsys.readouterr().err
     assert second.config.read_text() == before

@@ -130,7 +130,7 @@ def _read(file: Path) -> Likeness:
             told = msgspec.json.decode(opened.read(LARGEST), type=Likeness)
     except OSError as error:
         raise MienError(f"{file} cannot be read: {error.strerror or error}") from None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise MienError(f"{file} was not made by `mien export-config`: {error}") from None
     if told.mien_config != FORM:
         raise MienError(f"{file} is of a newer Mien (form {told.mien_config}); update this box")
