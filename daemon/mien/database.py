@@ -191,10 +191,7 @@ def open_for_people(state_dir: Path, clock: Clock, role: Role = "page") -> Datab
     try:
         secret = key(state_dir, make=False)
     except OSError as error:
-        raise StoreError(
-            f"Cannot use the state folder {state_dir}: {error}. Start the daemon first, "
-            "as a user whose files this one may read and write."
-        ) from None
+        raise _no_folder(state_dir, error) from None
     return Database(state_dir / FILE, secret, clock, role)
 
 
@@ -325,10 +322,14 @@ def box_name(settings: config.Config) -> str:
     except StoreError:
         raise
     except OSError as error:
-        raise StoreError(
-            f"Cannot read the name of this box: {error}. Start the daemon first, "
-            "as a user whose files this one may read."
-        ) from None
+        raise _no_folder(settings.state_dir, error) from None
+
+
+def _no_folder(state_dir: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"Cannot use the state folder {state_dir}: {error}. Start the daemon first, "
+        "as a user whose files this one may read and write."
+    )
 
 
 def _kept(path: Path, new: str | None) -> str:
