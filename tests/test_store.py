@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from mien import config
 from mien.clock import ManualClock, Stamp
+from mien.database import open_for_people
 from mien.events import EXPRESSIONS, Expression, Reason
 from mien.store import EpisodeRow, SecondReading, Store, StoreError
 
@@ -124,6 +125,8 @@ def test_a_key_file_without_a_key_is_told(opened: Opener, tmp_path: Path, text: 
     (tmp_path / "store.key").write_text(text)
     with pytest.raises(StoreError, match=r"store\.key must hold 64 hexadecimal digits"):
         opened()
+    with pytest.raises(StoreError, match=r"^The key file .* must hold 64 hexadecimal digits"):
+        open_for_people(tmp_path, ManualClock())
 
 
 def test_a_box_id_that_is_none_is_told(opened: Opener, tmp_path: Path) -> None:

@@ -190,6 +190,8 @@ def open_for_people(state_dir: Path, clock: Clock, role: Role = "page") -> Datab
     """
     try:
         secret = key(state_dir, make=False)
+    except StoreError:
+        raise
     except OSError as error:
         raise _no_folder(state_dir, error) from None
     return Database(state_dir / FILE, secret, clock, role)
