@@ -48,8 +48,11 @@ for (const figure of document.querySelectorAll(".cam")) {
   select.addEventListener("change", draw);
   button.addEventListener("click", async () => {
     if (!values) {
-      const answer = await fetch(figure.dataset.maps);
-      if (!answer.ok) return;
+      const answer = await fetch(figure.dataset.maps).catch(() => null);
+      if (!answer?.ok) {
+        button.textContent = document.getElementById("captures").dataset.failed;
+        return;
+      }
       values = new Uint8Array(await answer.arrayBuffer());
     }
     const on = button.getAttribute("aria-pressed") !== "true";
