@@ -55,14 +55,10 @@ DEAF_S = 600.0
 behind all that they sent."""
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _Ours(msgspec.Struct, frozen=True):
     topic: str
     payload: bytes
-
-
-class _Said(msgspec.Struct, frozen=True):
-    topic: str
-    payload: bytes
+    retain: bool
 
 
 class _Signal(Enum):
@@ -83,7 +79,7 @@ class _Link(Enum):
     UNREACHABLE = "unreachable"
 
 
-_Event = BrokerEvent | _Kept | _Said | _Signal
+_Event = BrokerEvent | _Ours | _Signal
 
 
 def _ignore(topic: str, payload: bytes) -> None:
@@ -174,11 +170,11 @@ class Publisher:
 
     def retain(self, topic: str, payload: bytes) -> None:
         """The same on any of `Topics.retained`; an empty payload takes away what is there."""
-        self._inbox.put(_Kept(topic, payload))
+        self._inbox.put(_Ours(topic, payload, retain=True))
 
     def say(self, topic: str, payload: bytes) -> None:
         """Send once, to whoever listens now; without a connection it is not sent at all."""
-        self._inbox.put(_Said(topic, payload))
+        self._inbox.put(_Ours(topic, payload, retain=False))
 
     @property
     def part(self) -> Part:
@@ -258,11 +254,10 @@ class Publisher:
                 self._link, self._reason = _Link.UNREACHABLE, reason
             case Lost(reason):
                 self._on_lost(reason)
-            case _Kept(topic, payload):
+            case _Ours(topic, payload, retain=True):
                 self._retained.put(topic, payload)
-            case _Said(topic, payload):
-                if self._link is _Link.UP:
-                    self._broker.publish(topic, payload, qos=1)
+            case _Ours(topic, payload) if self._link is _Link.UP:
+                self._broker.publish(topic, payload, qos=1)
             case Received():
                 self._on_received(event)
             case _Signal.WAKE:
