@@ -53,7 +53,7 @@ for rule, method, view in (
 TEXT_MAX = checkins.LONGEST_NOTE
 KEPT_MS = 86_400_000
 """A deleted check-in can be brought back for so long."""
-SWEPT_S = 3600.0
+SWEPT_S = 6 * 3600.0
 """What was deleted before is looked for so often: with a diary of years, that takes a while."""
 
 
