@@ -20,7 +20,7 @@ HOME_ASSISTANT ?= $(VENV)-homeassistant
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: release release-key help setup setup-dev workshop home-assistant run test check bench founding translations format clean
+.PHONY: release release-key help setup setup-dev workshop home-assistant run test quick check bench founding translations format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -51,7 +51,7 @@ $(WORKSHOP)/.installed: pyproject.toml
 	@PYTHON="$(PYTHON)" VENV="$(WORKSHOP)" sh tests/setup.sh venv
 	@echo "mien: installing TensorFlow and Keras into $(WORKSHOP), about half a gigabyte"
 	@$(WORKSHOP)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--editable '.[convert]' pytest pytest-timeout hypothesis
+		--editable '.[convert]' pytest pytest-timeout pytest-xdist hypothesis
 	@touch $@
 
 workshop: $(WORKSHOP)/.installed
@@ -71,13 +71,18 @@ QUICK := $(if $(MEMORY),TMPDIR=$(MEMORY) )$(BIN)/python -m pytest -q -m "not slo
 
 # What needs TensorFlow; beside these the workshop's tests run in the box's environment.
 WORKSHOP_TESTS := $(addprefix tests/test_convert_, path.py quantize.py sides.py tune.py)
+LEFT_OUT := $(addprefix --ignore=, $(WORKSHOP_TESTS))
 
+# Setting up waits for the network, mostly, and the slow tests for clocks: so there is more at once than processors.
+# A module's tests stay together, for they share a box, a broker or a browser.
 test: setup-dev
-	@$(MAKE) --no-print-directory --jobs 2 workshop home-assistant  # they wait for the network, mostly
 	@sh tests/setup.sh system
-	@$(QUICK) $(addprefix --ignore=, $(WORKSHOP_TESTS))
-	@HOME_ASSISTANT=$(HOME_ASSISTANT) $(BIN)/python -m pytest -rs -m slow $(addprefix --ignore=, $(WORKSHOP_TESTS))
-	@$(WORKSHOP)/bin/python -m pytest $(WORKSHOP_TESTS) tests/test_convert_presets.py
+	@$(MAKE) --no-print-directory --jobs 3 quick workshop home-assistant
+	@HOME_ASSISTANT=$(HOME_ASSISTANT) $(BIN)/python -m pytest -q -rs -m slow -n 3 --dist loadfile $(LEFT_OUT)
+	@$(WORKSHOP)/bin/python -m pytest -q -n 2 --dist loadfile $(WORKSHOP_TESTS) tests/test_convert_presets.py
+
+quick: setup-dev
+	@$(QUICK) $(LEFT_OUT)
 
 check: setup-dev
 	@$(BIN)/ruff format --check --quiet .
