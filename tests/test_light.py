@@ -129,7 +129,10 @@ def test_a_machine_without_pins_is_told_in_words() -> None:
 
 
 def test_the_box_lights_it_while_frames_are_read_and_the_button_ends_that(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pins: Any
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    pins: Any,
 ) -> None:
     monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
     monkeypatch.setattr(gpiozero.Device, "pin_factory", pins)
@@ -152,14 +155,24 @@ def test_the_box_lights_it_while_frames_are_read_and_the_button_ends_that(
         assert becomes(lambda: pins.pin(LED).state)
         pins.pin(BUTTON).drive_low()
         assert becomes(lambda: not pins.pin(LED).state)
-        pins.pin(BUTTON).drive_high()
-        pins.pin(BUTTON).drive_low()
+        # A disk that keeps the pause does not deafen the box to its button.
+        (tmp_path / "paused").unlink()
+        (tmp_path / "paused").mkdir()
+        press(pins.pin(BUTTON))
+        assert "the button: the box stays paused" in caplog.text
+        (tmp_path / "paused").rmdir()
+        press(pins.pin(BUTTON))
         assert becomes(lambda: pins.pin(LED).state)
     finally:
         stop.set()
         running.join(30)
     assert codes == [0]
     assert not pins.pin(LED).state
+
+
+def press(pin: Any) -> None:
+    pin.drive_high()
+    pin.drive_low()
 
 
 def answers(socket: Path) -> bool:

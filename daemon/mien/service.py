@@ -242,7 +242,10 @@ class Service:
         return Reopening(lit, self._clock, name=name, stall_s=camera.stall_s)
 
     def _pressed(self) -> None:
-        self.set_paused(not self._door.paused)
+        try:
+            self.set_paused(not self._door.paused)
+        except OSError as error:  # which would end the thread that hears the button
+            log.error("the button: %s", error)
 
     def _failed(self, stage: str, error: Exception) -> None:
         self._failure.put((stage, error))
