@@ -66,6 +66,7 @@ STATE=$ROOT/var/lib/mien
 MANIFEST=$OPT/manifest     # sha256 and path of each file laid outside of these three
 ADDED=$ETC/packages        # Debian packages that came for Mien, with what they need; --purge takes them away
 BEFORE=$ETC/.packages      # all that were there before, while they come
+MACHINE=${MIEN_MACHINE:-$(uname -m)}
 
 # ── what this is ─────────────────────────────────────────────────────────────────────────────────
 
@@ -90,16 +91,28 @@ lasting() {
     esac
 }
 
+# A release holds wheels for one processor and one Python.
+fitting() {
+    [ -d "$HERE/wheelhouse" ] || return 0
+    python=$(python_version)
+    [ "$python" != none ] || return 0 # it comes with the packages
+    for wheel in "$HERE"/wheelhouse/numpy-*-cp"$(echo "$python" | tr -d .)"-*"$MACHINE".whl; do
+        [ ! -f "$wheel" ] || return 0
+    done
+    die "this release is for another processor or Python than this box has; take the one called mien-…-$MACHINE-py$python.tar"
+}
+
+python_version() { inside_quiet python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' || echo none; }
+
 preflight() {
     step "Looking whether Mien can run here"
     lasting
     [ ! -f "$OPT/update.json" ] || die "an update was broken off here. Take it back first: sudo mien update --recover"
     [ "$(id -u)" = 0 ] || [ "$DRY" ] || die "it needs the administrator's rights: sudo ./install.sh"
-    machine=${MIEN_MACHINE:-$(uname -m)}
-    case $machine in
+    case $MACHINE in
     aarch64 | x86_64) ;;
-    armv6l | armv7l) die "this is a 32-bit system ($machine). Flash the 64-bit Raspberry Pi OS, then run this again." ;;
-    *) die "Mien runs on 64-bit ARM and x86 processors, and this is $machine." ;;
+    armv6l | armv7l) die "this is a 32-bit system ($MACHINE). Flash the 64-bit Raspberry Pi OS, then run this again." ;;
+    *) die "Mien runs on 64-bit ARM and x86 processors, and this is $MACHINE." ;;
     esac
     # shellcheck source=/dev/null
     . "$ROOT/etc/os-release"
@@ -112,12 +125,13 @@ preflight() {
         esac
         ;;
     esac
-    python=$(inside_quiet python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' || echo none)
+    python=$(python_version)
     case $python in
     3.1[1-9]) ;;
     none) say "  Python is missing and comes with the packages" ;;
     *) die "Mien needs Python 3.11 or newer, and python3 here is $python. Flash a newer Raspberry Pi OS (bookworm or trixie)." ;;
     esac
+    fitting
     free=$(df -Pk "$ROOT/opt" 2>/dev/null | awk 'NR == 2 {print int($4 / 1024)}')
     [ "${free:-9999}" -ge 1500 ] ||
         die "only $free MB are free under $ROOT/opt; the installation needs 1500. Use a larger card, or remove something."
@@ -129,7 +143,7 @@ preflight() {
         *) warn "the power supply gave too little voltage since the last start; use the official one, or frames will be lost." ;;
         esac
     fi
-    say "  ${PRETTY_NAME-} on $machine, Python $python, $memory MB of memory, $free MB free"
+    say "  ${PRETTY_NAME-} on $MACHINE, Python $python, $memory MB of memory, $free MB free"
 }
 
 inside_quiet() { if [ "$ROOT" ]; then chroot "$ROOT" "$@" 2>/dev/null; else "$@" 2>/dev/null; fi; }
@@ -546,7 +560,7 @@ if [ "$ONLY" = uninstall ]; then uninstall; exit; fi
 RELEASE=$(release)
 [ -n "$RELEASE" ] || die "this folder is no release of Mien: there is neither daemon/mien nor a file \`release\` beside install.sh"
 case $ONLY in
-stage) STEPS=2; lasting; packages; stage; exit ;;
+stage) STEPS=2; lasting; fitting; packages; stage; exit ;;
 lay) STEPS=1; lay; exit ;;
 esac
 preflight

@@ -133,9 +133,11 @@ class TestRefusals:
         (tmp_path / "etc" / "os-release").write_text(release)
         return tmp_path
 
-    def run(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str | Path, script: Path = INSTALL, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["sh", INSTALL, *arguments],
+            ["sh", script, *arguments],
             capture_output=True, text=True, env={**os.environ, **environment},
         )  # fmt: skip
 
@@ -163,6 +165,16 @@ class TestRefusals:
         done = self.run(wish, "--dry-run", MIEN_CMDLINE=str(cmdline))
         assert done.returncode == 1
         assert "the system is read-only now" in done.stderr
+
+    @pytest.mark.parametrize("wheel", ["cp399-cp399-linux_x86_64", "cp311-cp311-linux_riscv64"])
+    def test_a_release_for_another_box(self, wheel: str, tmp_path: Path) -> None:
+        script = Path(shutil.copy(INSTALL, tmp_path))
+        (tmp_path / "release").write_text("9.0\n")
+        (tmp_path / "wheelhouse").mkdir()
+        (tmp_path / "wheelhouse" / f"numpy-1.0-{wheel}.whl").touch()
+        done = self.run("--stage", "--dry-run", script=script)
+        assert done.returncode == 1
+        assert "this release is for another processor or Python" in done.stderr
 
     def test_another_system(self, system: Path) -> None:
         (system / "etc" / "os-release").write_text('ID=fedora\nPRETTY_NAME="Fedora 44"\n')
