@@ -1,5 +1,6 @@
 """German says all that English says, and says it of the same things."""
 
+import ast
 import io
 import re
 from collections.abc import Iterator
@@ -53,6 +54,22 @@ def test_every_sentence_is_there_and_none_too_many(german: Catalog, said: set[Ke
     held = {key(message) for message in messages(german)}
     assert not said - held, "run: make translations, then fill in messages.po"
     assert not held - said, "run: make translations"
+
+
+def test_no_sentence_hides_within_an_f_string() -> None:
+    """Where the collection of sentences finds it from Python 3.12 on only."""
+    hidden = [
+        f"{path.name}:{call.lineno}"
+        for path in PAGE.glob("*.py")
+        for text in ast.walk(ast.parse(path.read_text()))
+        if isinstance(text, ast.JoinedStr)
+        for call in ast.walk(text)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id in KEYWORDS
+        and isinstance(call.args[0], ast.Constant)
+    ]
+    assert not hidden
 
 
 def test_every_sentence_is_translated(german: Catalog) -> None:

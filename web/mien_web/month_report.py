@@ -107,7 +107,7 @@ def document(book: Book, span: Span, parts: frozenset[str]) -> pdf.Document:
 def _mood(month: Month, days: list[date]) -> pdf.Section:
     whole = moodpatterns.overall(month.reports)
     lines = [gettext("The bars go from 1, awful, to 5, great.")]
-    lines.append(f"{gettext('The whole month')}: {_figure(whole.mood, 'mood')}")
+    lines.append(_line(gettext("The whole month"), whole.mood, "mood"))
     moods = Counter(one.day for one in month.said if one.mood is not None)
     bars = []
     for day in days:
@@ -131,8 +131,8 @@ def _emotions(month: Month) -> pdf.Section:
             "Of %(num)s check-ins on which emotions were said.",
             len(told),
         ),
-        f"{gettext('With a positive emotion')}: {_figure(whole.positive, 'share')}",
-        f"{gettext('With a negative emotion')}: {_figure(whole.negative, 'share')}",
+        _line(gettext("With a positive emotion"), whole.positive, "share"),
+        _line(gettext("With a negative emotion"), whole.negative, "share"),
     ]
     bars = [
         pdf.Bar(
@@ -221,6 +221,10 @@ def _notes(month: Month, book: Book) -> pdf.Section:
     ]
     head = [gettext("When"), gettext("Mood"), gettext("Note")]
     return pdf.Section(title, [], pdf.Table(_texts(head), rows, [25, 12, 63]))
+
+
+def _line(name: str, figure: Figure, scale: pattern_words.Scale) -> str:
+    return f"{name}: {_figure(figure, scale)}"
 
 
 def _figure(figure: Figure, scale: pattern_words.Scale) -> str:
