@@ -273,6 +273,19 @@ def test_a_network_alone_is_another(installed: Installed) -> None:
     assert f"{NETWORK} (activated) on the CPU" in here.run("mien doctor", check=False)
 
 
+def test_the_hourly_look_takes_back_what_was_broken_off(installed: Installed) -> None:
+    here = installed.box
+    release = here.run("readlink /opt/mien/current").removeprefix("releases/")
+    begun = {"former": release, "new": release, "phase": "switching", "network": NETWORK}
+    here.run(f"echo '{json.dumps(begun)}' >/opt/mien/update.json; systemctl stop nginx")
+    here.run("flock /run/lock/mien-install systemctl start mien-health")
+    assert not here.active("nginx"), "an update that goes on wants it stopped"
+    here.run("systemctl start mien-health")
+    assert here.run("ls /opt/mien/update.json", check=False).endswith("No such file or directory")
+    here.until(lambda: here.active(*SERVICES), 30, "the services do not start")
+    assert "(shipped) on the CPU" in here.run("mien doctor", check=False)
+
+
 # What Debian's own packages leave when they are purged, and what a system writes that runs.
 LEFT = re.compile(
     r"/var/(www(/.*)?|log/.*|cache/(apt|debconf)/.*|tmp/systemd-private.*|lib/(apt|dpkg|systemd)/.*)"
