@@ -120,11 +120,7 @@ class Updater:
             UpdateError: it does not fit, or did not run well and was taken back.
             ReleaseError: it is not signed, or not whole.
         """
-        if self.recover():
-            self._machine.open()
-        former = self._link("current")
-        if former is None:
-            raise UpdateError(f"nothing is installed under {self._opt}; run install.sh first")
+        former = self._ready()
         with releases.unpacked(source, self._opt / "incoming", self._signers) as bundle:
             self._passed("verified")
             new = releases.name(bundle)
@@ -153,11 +149,7 @@ class Updater:
             UpdateError: it does not run well, and the one before reads again.
             MienError: it is not signed, not whole, or failed its test; nothing was changed.
         """
-        if self.recover():
-            self._machine.open()
-        release = self._link("current")
-        if release is None:
-            raise UpdateError(f"nothing is installed under {self._opt}; run install.sh first")
+        release = self._ready()
         with releases.network(source, self._opt / "incoming", self._signers) as file:
             self._passed("verified")
             bundle, _ = self._bundles.install(file, test)
@@ -206,6 +198,15 @@ class Updater:
         _durable(self._opt)
         self._finish()
         return f"the update to {begun.new} was not finished, so {begun.former} runs as before"
+
+    def _ready(self) -> str:
+        """Nothing is under way any more; the release that runs."""
+        if self.recover():
+            self._machine.open()
+        release = self._link("current")
+        if release is None:
+            raise UpdateError(f"nothing is installed under {self._opt}; run install.sh first")
+        return release
 
     def _recover_network(self, name: str) -> str:
         self._machine.stop()

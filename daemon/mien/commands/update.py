@@ -137,8 +137,12 @@ class Systemd:
         return None if _page_answers() else Trouble("the page does not answer")
 
     def unread(self) -> Trouble | None:
-        said = next(p.text for p in ControlClient(CONTROL).status().parts if p.name == "expression")
-        return Trouble(said) if said.startswith(UNUSABLE) else None
+        try:
+            parts = ControlClient(CONTROL).status().parts
+        except ControlError as error:  # it was well a moment ago
+            return Trouble(str(error))
+        said = [part.text for part in parts if part.text.startswith(UNUSABLE)]
+        return Trouble(said[0]) if said else None
 
 
 class AtBoot(Systemd):
