@@ -2,6 +2,8 @@
 #   make run     set up, then camera (or the demo portrait) → expressions → a page on this machine
 #   make test    set up, then every test, with a real broker and a real browser
 #   make check   ruff, mypy and the fast tests, before each commit
+#   make bare    `make run` and `make test` in a Debian that has nothing else (as root, with debootstrap)
+#   make lock    newer versions of what is installed (requirements/); LOCK=--keep moves nothing that need not move
 #   make bench   what is fast and what it costs, as a table and bench/results.json
 #   make founding DATA=fer_dev.npz  the founding documents' experiments again, short, into docs/founding.md
 #   make translations  the page's sentences into messages.po, and what is translated there compiled
@@ -9,7 +11,8 @@
 #   make workshop  set up what trains and quantises a network, in a virtual environment of its own
 #   make home-assistant  set up Home Assistant itself, for the tests that ask it; make test does so, too
 
-PYTHON ?= python3
+# Python 3.11, 3.12 or 3.13; left empty, the one that the environment has, or one that is found.
+PYTHON ?=
 VENV ?= .venv
 BIN := $(VENV)/bin
 # TensorFlow has its own ideas about NumPy, and half a gigabyte: not in the box's environment.
@@ -20,78 +23,54 @@ HOME_ASSISTANT ?= $(VENV)-homeassistant
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: release release-key help setup setup-dev workshop home-assistant run test quick check bench founding translations format clean
+.PHONY: release release-key help setup setup-dev workshop home-assistant run test quick check bare lock bench founding translations format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
-# A stamp each, newer than pyproject.toml, so that a second run costs nothing.
-RUN_STAMP := $(VENV)/.installed-run
-DEV_STAMP := $(VENV)/.installed-dev
-
-setup: $(RUN_STAMP)
+# Each does nothing when its environment is there as its lock says (requirements/environment.sh).
+setup:
+	@sh requirements/environment.sh "$(VENV)" run $(PYTHON)
 	@$(BIN)/python -m mien models fetch
 
-setup-dev: setup $(DEV_STAMP)
+setup-dev:
+	@sh requirements/environment.sh "$(VENV)" dev $(PYTHON)
+	@$(BIN)/python -m mien models fetch
 
-$(BIN)/python:
-	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh tests/setup.sh venv
+workshop:
+	@sh requirements/environment.sh "$(WORKSHOP)" workshop $(PYTHON)
 
-$(RUN_STAMP): pyproject.toml | $(BIN)/python
-	@echo "mien: installing the box and its demo into $(VENV); with the face model about 170 MB the first time"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
-	@touch $@
-
-$(DEV_STAMP): pyproject.toml $(RUN_STAMP)
-	@echo "mien: installing the development tools into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@touch $@
-
-$(WORKSHOP)/.installed: pyproject.toml
-	@PYTHON="$(PYTHON)" VENV="$(WORKSHOP)" sh tests/setup.sh venv
-	@echo "mien: installing TensorFlow and Keras into $(WORKSHOP), about half a gigabyte"
-	@$(WORKSHOP)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--editable '.[convert]' pytest pytest-timeout pytest-xdist hypothesis
-	@touch $@
-
-workshop: $(WORKSHOP)/.installed
-
-# Its own environment, for it pins everything; without the Python it needs, its tests are skipped.
+# It needs Python 3.13. Where that is not (3), the tests that ask it are skipped.
 home-assistant:
-	@test -e $(HOME_ASSISTANT)/.installed || \
-		PYTHON="$(PYTHON)" VENV="$(HOME_ASSISTANT)" sh tests/setup.sh home-assistant
+	@sh requirements/environment.sh "$(HOME_ASSISTANT)" home-assistant || test $$? = 3
 
 run: setup
 	@$(BIN)/python -m mien demo
 
-# The quick tests wait for the disk more than for the processor; in memory they need not, where 1 GB is
-# free and programs may be run (in Docker they may not).
-MEMORY := $(shell test -w /dev/shm && ! grep -q ' /dev/shm .*noexec' /proc/mounts && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 1000000 { print "/dev/shm" }')
-QUICK := $(if $(MEMORY),TMPDIR=$(MEMORY) )$(BIN)/python -m pytest -q -m "not slow" -n auto
-
-# What needs TensorFlow; beside these the workshop's tests run in the box's environment.
-WORKSHOP_TESTS := $(addprefix tests/test_convert_, path.py quantize.py sides.py tune.py)
-LEFT_OUT := $(addprefix --ignore=, $(WORKSHOP_TESTS))
-
-# Setting up waits for the network, mostly, and the slow tests for clocks: so there is more at once than processors.
-# A module's tests stay together, for they share a box, a broker or a browser.
 test: setup-dev
-	@sh tests/setup.sh system
-	@$(MAKE) --no-print-directory --jobs 3 quick workshop home-assistant
-	@HOME_ASSISTANT=$(HOME_ASSISTANT) $(BIN)/python -m pytest -q -rs -m slow -n 3 --dist loadfile $(LEFT_OUT)
-	@$(WORKSHOP)/bin/python -m pytest -q -n 2 --dist loadfile $(WORKSHOP_TESTS) tests/test_convert_presets.py
+	@sh tests/system.sh
+	@HOME_ASSISTANT="$(HOME_ASSISTANT)" WORKSHOP="$(WORKSHOP)" $(BIN)/python tests/suite.py quick slow workshop
 
 quick: setup-dev
-	@$(QUICK) $(LEFT_OUT)
+	@$(BIN)/python tests/suite.py quick
 
 check: setup-dev
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(QUICK)
+	@$(MAKE) --no-print-directory quick
+
+# A Debian that has git, make and Python and nothing else: README's two commands, in trixie and in bookworm.
+bare: setup-dev
+	@$(BIN)/python tests/bare.py trixie bookworm
+
+# Newer versions of what is installed, as far as pyproject.toml allows, and what moved.
+lock:
+	@sh requirements/environment.sh "$(VENV)-lock" lock $(PYTHON)
+	@$(VENV)-lock/bin/python requirements/lock.py $(LOCK)
 
 bench: setup-dev
-	@sh tests/setup.sh system
+	@sh tests/system.sh
 	@$(BIN)/python -m bench
 
 DATA ?= fer_dev.npz

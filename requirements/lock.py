@@ -1,7 +1,8 @@
-"""Writes the locks beside it: for each environment the exact versions of all its packages, with their hashes.
+"""Writes the locks beside it: for each environment the exact versions of all packages, and hashes.
 
-`make lock` runs it. What is allowed stands in pyproject.toml; what is installed stands here, in a form that pip alone
-can read. A lock holds for Python 3.11 to 3.13 on x86-64 and aarch64, and names no index.
+`make lock` runs it. What is allowed stands in pyproject.toml; what is installed stands here, in a
+form that pip alone can read. A lock holds for Python 3.11 to 3.13 on x86-64 and aarch64, and names
+no index.
 """
 
 import argparse
@@ -34,7 +35,7 @@ _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(?:\s*;\s*(.*?))?\s*\\?$",
 
 
 def versions(lock: Path) -> dict[str, str]:
-    """Return the pinned version of each package in `lock`, several joined by " / "; empty without the file."""
+    """Return the version of each package in `lock`, several joined by " / "; none without it."""
     found: dict[str, list[str]] = {}
     if lock.exists():
         for name, version, _ in _PINNED.findall(lock.read_text()):
@@ -43,7 +44,7 @@ def versions(lock: Path) -> dict[str, str]:
 
 
 def moved(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """Return a line for each package whose version changed; a new major version is marked with `!`."""
+    """Return a line for each package whose version changed, with `!` at a new major version."""
     lines = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
@@ -63,7 +64,9 @@ def _major(version: str) -> str:
     return version.rsplit(" / ", 1)[-1].split(".")[0]
 
 
-def compile_lock(name: str, made_from: dict[str, list[str]], before: list[Path], keep: bool) -> list[str]:
+def compile_lock(
+    name: str, made_from: dict[str, list[str]], before: list[Path], keep: bool
+) -> list[str]:
     """Write one lock and return what moved in it.
 
     Args:
@@ -119,7 +122,10 @@ def main() -> int:
         try:
             lines = compile_lock(name, made_from, done if name in LOCKS else [], keep)
         except subprocess.CalledProcessError as error:
-            print(f"lock: {name} could not be made; uv says why above. Nothing was changed in it.", file=sys.stderr)
+            print(
+                f"lock: {name} could not be made; uv says why above. Nothing was changed in it.",
+                file=sys.stderr,
+            )
             return error.returncode
         done.append(HERE / f"{name}.txt")
         anything = anything or bool(lines)
