@@ -45,7 +45,7 @@ def why_not() -> str | None:
         return f"there is no {', '.join(missing)}; apt install debootstrap systemd-container"
     if not KEYRING.exists():
         return f"there is no {KEYRING}; apt install debian-archive-keyring"
-    for host, port in (urlsplit(_mirrors()[0]).hostname, 80), ("pypi.org", 443):
+    for host, port in (urlsplit(mirrors()[0]).hostname, 80), ("pypi.org", 443):
         try:
             socket.create_connection((host, port), 20).close()
         except OSError as error:
@@ -71,18 +71,21 @@ _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 _ENV = {**os.environ, "PATH": _PATH}
 
 
-def rootfs(suite: str) -> Path:
-    """The root file system of this Debian, made once and kept in the cache; a minute or two."""
+def rootfs(suite: str, packages: str = PACKAGES, kind: str = "") -> Path:
+    """Return the root file system of this Debian, made once and kept in the cache.
+
+    Making it takes a minute or two. `kind` names one that has other packages.
+    """
     CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / f"{suite}.lock", "w") as lock:
+    with open(CACHE / f"{suite}{kind}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        folder = CACHE / suite
+        folder = CACHE / f"{suite}{kind}"
         if folder.exists():
             return folder
-        draft = CACHE / f"{suite}.new"
+        draft = CACHE / f"{suite}{kind}.new"
         shutil.rmtree(draft, ignore_errors=True)
         command = ["debootstrap", "--variant=minbase", f"--keyring={KEYRING}"]
-        command += [f"--include={PACKAGES}", suite, str(draft), _mirrors()[0]]
+        command += [f"--include={packages}", suite, str(draft), mirrors()[0]]
         done = subprocess.run(command, capture_output=True, text=True, env=_ENV)
         if done.returncode:
             raise RuntimeError(f"debootstrap failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
@@ -92,7 +95,7 @@ def rootfs(suite: str) -> Path:
         return folder
 
 
-def _mirrors() -> tuple[str, str]:
+def mirrors() -> tuple[str, str]:
     """Where this machine gets Debian and its security updates from, if it is one."""
     found = {"debian": "http://deb.debian.org/debian", "debian-security": ""}
     for file in sorted(Path("/etc/apt").glob("sources.list*")):
@@ -103,6 +106,22 @@ def _mirrors() -> tuple[str, str]:
                     if kind in found:
                         found[kind] = uri.rstrip("/")
     return found["debian"], found["debian-security"]
+
+
+def apt_sources(suite: str) -> str:
+    """Return the sources from which `suite` gets its packages, as this machine gets its own."""
+    main, security = mirrors()
+    entries = [(main, f"{suite} {suite}-updates")]
+    entries += [(security, f"{suite}-security")] if security else []
+    how = f"Components: main\nSigned-By: {KEYRING}\n"
+    return "\n".join(f"Types: deb\nURIs: {uri}\nSuites: {suites}\n{how}" for uri, suites in entries)
+
+
+def apt_settings() -> str:
+    """Return what this machine's apt was told about checks, such as of the dates of old lists."""
+    dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False)
+    lines = dump.stdout.splitlines()
+    return "".join(f"{line}\n" for line in lines if line.startswith("Acquire::Check-"))
 
 
 class Box:
@@ -135,21 +154,10 @@ class Box:
 
     def _settle(self) -> None:
         """What this system must know of where it stands, and nothing of the box."""
-        main, security = _mirrors()
-        entries = [(main, f"{self.suite} {self.suite}-updates")]
-        entries += [(security, f"{self.suite}-security")] if security else []
-        how = f"Components: main\nSigned-By: {KEYRING}\n"
-        sources = [f"Types: deb\nURIs: {uri}\nSuites: {suites}\n{how}" for uri, suites in entries]
-        self.put("etc/apt/sources.list.d/debian.sources", "\n".join(sources))
+        self.put("etc/apt/sources.list.d/debian.sources", apt_sources(self.suite))
         self.put("etc/apt/sources.list", "")
         proxy = f"http://{TABLET}:{PROXY_PORT}"
-        said = subprocess.run(
-            ["apt-config", "dump"], capture_output=True, text=True, check=False
-        ).stdout
-        checks = "".join(
-            f"{line}\n" for line in said.splitlines() if line.startswith("Acquire::Check-")
-        )
-        self.put("etc/apt/apt.conf.d/90box", f'Acquire::http::Proxy "{proxy}";\n{checks}')
+        self.put("etc/apt/apt.conf.d/90box", f'Acquire::http::Proxy "{proxy}";\n{apt_settings()}')
         pip = f"[global]\nproxy = {proxy}\n"
         if trusted := os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile:
             self.put("etc/ssl/certs/outside.crt", Path(trusted).read_text())
