@@ -52,6 +52,7 @@ test: setup-dev
 	@HOME_ASSISTANT="$(HOME_ASSISTANT)" WORKSHOP="$(WORKSHOP)" $(BIN)/python tests/suite.py quick slow workshop
 
 quick: setup-dev
+	@sh tests/system.sh
 	@$(BIN)/python tests/suite.py quick
 
 check: setup-dev

@@ -4,9 +4,9 @@
 
 A clone of this repository's last commit is made in a fresh root file system of each suite, such as
 trixie or bookworm. `make run` must bring up the page there, and `make test` must pass; with
-`--quick` the quick tests alone. It needs root and debootstrap. What it keeps, in the cache folder of
-`box`, is the untouched root file system and what pip and apt fetched: pip checks that by its hash
-and apt by its signature. Tests that need nested containers are left to `make test` on the host.
+`--quick` the quick tests alone. It needs root and debootstrap. What it keeps, in the cache folder
+of `box`, is the untouched root file system and what pip and apt fetched: pip checks that by its
+hash and apt by its signature. Tests that need nested containers are left to `make test` outside.
 """
 
 import argparse
@@ -38,7 +38,8 @@ mkdir -p var/cache/apt/archives root/.cache/pip srv/mien
 mount --bind {cache}/pip root/.cache/pip
 mount --bind {cache}/apt-{suite} var/cache/apt/archives
 mount --bind -o ro {repository} srv/mien
-exec chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 {settings} sh /start
+exec chroot . /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
+    {settings} sh /start
 """
 # As the README says. git wants to be told that another user's folder is meant.
 _START = """
@@ -50,15 +51,14 @@ run=$!
 address=
 for second in $(seq {page_s}); do
     address=$(sed -n 's|.*\\(http://localhost:[0-9]*/\\).*|\\1|p' /tmp/run.log | head -1)
-    [ -z "$address" ] || python3 -c "
+    if [ "$address" ] && python3 -c "
 import sys, urllib.request
 page = urllib.request.urlopen(sys.argv[1], timeout=5).read().decode()
-sys.exit('<html' not in page)" "$address" 2>/dev/null && break
-    kill -0 $run 2>/dev/null || break
+sys.exit('<html' not in page)" "$address" 2>/dev/null; then break; fi
+    kill -0 $run 2>/dev/null || {{ cat /tmp/run.log; echo "bare: make run ended"; exit 1; }}
     sleep 1
 done
 cat /tmp/run.log
-kill -0 $run 2>/dev/null || {{ echo "bare: make run ended without a page"; exit 1; }}
 test "$second" -lt {page_s} || {{ echo "bare: no page after {page_s} s"; exit 1; }}
 echo "bare: make run: the page answers at $address after $second s"
 # Ctrl-C in a terminal goes to all of them.
@@ -99,7 +99,8 @@ def _settle(upper: Path, suite: str) -> str:
     _put(upper / "etc/apt/sources.list.d/debian.sources", box.apt_sources(suite))
     _put(upper / "etc/apt/sources.list", "")
     # What apt fetched is kept for the next time.
-    keep = 'Binary::apt::APT::Keep-Downloaded-Packages "true";\nAPT::Keep-Downloaded-Packages "true";\n'
+    keep = 'APT::Keep-Downloaded-Packages "true";\n'
+    keep += f"Binary::apt::{keep}"
     _put(upper / "etc/apt/apt.conf.d/90bare", box.apt_settings() + keep)
     with suppress(OSError):
         _put(upper / "etc/resolv.conf", Path("/etc/resolv.conf").read_text())

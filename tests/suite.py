@@ -24,6 +24,8 @@ WITH_TENSORFLOW = [
 # These run in both environments: they do more where the workshop's packages are.
 IN_BOTH = ["tests/test_convert_presets.py", "tests/test_convert_search.py"]
 
+NAMED = 12  # how many of those that failed the last line names
+
 
 @dataclass
 class Result:
@@ -50,7 +52,8 @@ def run(group: str, python: str, arguments: list[str]) -> Result:
     print(f"mien: {group} …", flush=True)
     log, report = LOGS / f"{group}.log", LOGS / f"{group}.xml"
     report.unlink(missing_ok=True)
-    command = [python, "-m", "pytest", "-q", "-rfEs", f"--junitxml={report}", *arguments]
+    command = [python, "-m", "pytest", "-q", "-rfEs", f"--junitxml={report}"]
+    command += ["-o", "junit_family=xunit1", *arguments]
     begin = time.monotonic()
     with log.open("w") as out:
         status = subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT).returncode
@@ -68,7 +71,9 @@ def read(report: Path) -> Result:
     """Read what pytest wrote as JUnit XML."""
     result = Result()
     for case in ElementTree.parse(report).iter("testcase"):
-        name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
+        file = case.get("file", "")
+        classes = case.get("classname", "").removeprefix(file.removesuffix(".py").replace("/", "."))
+        name = "::".join([file, *classes.split(".")[1:], case.get("name", "")])
         skipped = case.find("skipped")
         if case.find("failure") is not None or case.find("error") is not None:
             result.failed.append(name)
@@ -150,7 +155,8 @@ def main() -> int:
         print(f"mien: skipped {count}: {reason}")
     print(f"{total.passed} passed, {len(total.failed)} failed, {total.skipped.total()} skipped")
     if total.failed:
-        print(f"mien: failed: {', '.join(total.failed)}. All output: build/test")
+        more = f" and {len(total.failed) - NAMED} more" if len(total.failed) > NAMED else ""
+        print(f"mien: failed: {', '.join(total.failed[:NAMED])}{more}. All output: build/test")
     return bool(total.failed)
 
 

@@ -18,6 +18,8 @@ openssl openssl
 ssh-keygen openssh-client
 git git
 cc gcc
+shellcheck shellcheck
+systemd-analyze systemd
 LIST
 # Debian's gcc brings the headers of C's library only as a recommendation.
 case $missing in *gcc*) missing="$missing libc6-dev" ;; esac
