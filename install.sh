@@ -75,7 +75,7 @@ version() { sed -n 's/^__version__ = "\(.*\)"/\1/p' "$HERE/daemon/mien/__init__.
 # A bundle is its version; a checkout has the first letters of what is in it, so that a changed one is another release.
 release() {
     if [ -f "$HERE/release" ]; then cat "$HERE/release"; return; fi
-    sum=$(cd "$HERE" && find daemon web convert firmware_config docs install.sh pyproject.toml -type f ! -path '*/__pycache__/*' |
+    sum=$(cd "$HERE" && find daemon web convert firmware_config docs requirements install.sh pyproject.toml -type f ! -path '*/__pycache__/*' |
         LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-8)
     echo "$(version)+$sum"
 }
@@ -127,9 +127,9 @@ preflight() {
     esac
     python=$(python_version)
     case $python in
-    3.1[1-9]) ;;
+    3.1[123]) ;;
     none) say "  Python is missing and comes with the packages" ;;
-    *) die "Mien needs Python 3.11 or newer, and python3 here is $python. Flash a newer Raspberry Pi OS (bookworm or trixie)." ;;
+    *) die "Mien needs Python 3.11, 3.12 or 3.13, and python3 here is $python. Use Raspberry Pi OS or Debian, bookworm or trixie." ;;
     esac
     fitting
     free=$(df -Pk "$ROOT/opt" 2>/dev/null | awk 'NR == 2 {print int($4 / 1024)}')
@@ -225,16 +225,18 @@ stage() {
         rm -rf "$ROOT$source"
         cp -R "$HERE" "$ROOT$source"
     fi
-    if [ -d "$HERE/wheelhouse" ]; then
-        set -- --no-index --find-links "$source/wheelhouse" 'mien[web]'
-    else
-        say "  fetching what it needs from Python's registry: a few minutes on a Raspberry Pi"
-        set -- --prefer-binary "$source""[web]"
-    fi
     # Not in /tmp, which is memory: it would not hold all of it on a small Raspberry Pi.
     mkdir "$target/tmp"
-    inside env TMPDIR="$where/tmp" "$where/bin/python" -m pip --disable-pip-version-check --no-cache-dir install --quiet --root-user-action ignore "$@" ||
-        die "the program's packages could not be installed (see above). Is the network up, is the disk full? Then run this again."
+    if [ -d "$HERE/wheelhouse" ]; then
+        set -- "$source/wheelhouse/$(basename "$HERE"/wheelhouse/mien-*.whl)"
+    else
+        say "  fetching what it needs from Python's registry: a few minutes on a Raspberry Pi"
+        pip --target "$where/tmp/build" --require-hashes --requirement "$source/requirements/build.txt"
+        set -- --no-build-isolation "$source"
+    fi
+    # What Debian has of the same version is installed all the same: apt may change that one later.
+    pip --ignore-installed --require-hashes --requirement "$source/requirements/box.txt"
+    pip "$@"
     rm -rf "$target/tmp"
     [ -z "$ROOT" ] || rm -rf "$ROOT$source"
     # The .pyc files are made now: the services may not write here.
@@ -243,6 +245,13 @@ stage() {
     sync
     touch "$target/.complete"
     sync
+}
+
+# Exactly what the lock names, by its hash; a sentence for what fails.
+pip() {
+    [ ! -d "$HERE/wheelhouse" ] || set -- --no-index --find-links "$source/wheelhouse" "$@"
+    inside env TMPDIR="$where/tmp" PYTHONPATH="$where/tmp/build" sh "$source/requirements/pip.sh" "$where/bin/python" --no-cache-dir "$@" ||
+        die "the program's packages could not be installed (see above). Then run this again."
 }
 
 models() {

@@ -33,8 +33,8 @@ from mien_convert.bundle import pack
 SUITES = os.environ.get("MIEN_BOX_SUITES", "trixie").split(",")
 CHECKOUT = Path(__file__).parent.parent
 SOURCE = (
-    "daemon", "web", "convert", "firmware_config", "docs", "install.sh", "release.sh",
-    "pyproject.toml", "LICENSE", "NOTICE", "README.md",
+    "daemon", "web", "convert", "firmware_config", "docs", "requirements", "install.sh",
+    "release.sh", "pyproject.toml", "LICENSE", "NOTICE", "README.md",
 )  # fmt: skip
 SERVICES = ("mien", "mien-web", "nginx", "mosquitto", "mien-firewall")
 NETWORK = "fer-b"

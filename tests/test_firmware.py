@@ -186,7 +186,7 @@ class TestRefusals:
         path = self.shim(tmp_path, "chroot", "echo 3.9")
         done = self.run("--dry-run", "--root", system, PATH=path)
         assert done.returncode == 1
-        assert "needs Python 3.11 or newer, and python3 here is 3.9" in done.stderr
+        assert "needs Python 3.11, 3.12 or 3.13, and python3 here is 3.9" in done.stderr
 
     def test_a_full_disk(self, system: Path, tmp_path: Path) -> None:
         self.shim(tmp_path, "chroot", "echo 3.11")
