@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes a virtual environment with exactly what a lock names, and Mien itself (editable): environment.sh FOLDER LOCK [PYTHON].
-# LOCK is one of the files beside this one, without `.txt`. It does nothing when the environment is there and up to date; an
-# older one is made again, and stays as it was when that fails.
+# Makes a virtual environment with exactly what a lock names: environment.sh FOLDER LOCK [PYTHON]. LOCK is one of the files
+# beside this one, without `.txt`; where it holds what builds Mien, Mien is installed too (editable). It does nothing when
+# the environment is there and up to date; an older one is made again, and stays as it was when that fails.
 set -eu
 
 HERE=$(cd "$(dirname "$0")" && pwd)
@@ -84,7 +84,7 @@ make_it() {
     trap 'take_back; exit 130' INT TERM HUP
     if "$PYTHON" -m venv "$FOLDER" &&
         sh "$HERE/pip.sh" "$FOLDER/bin/python" --require-hashes --requirement "$HERE/$NAME.txt" &&
-        { [ "$NAME" = home-assistant ] || sh "$HERE/pip.sh" "$FOLDER/bin/python" --no-build-isolation --editable "$ROOT"; }; then
+        { ! grep -q '^hatchling==' "$HERE/$NAME.txt" || sh "$HERE/pip.sh" "$FOLDER/bin/python" --no-build-isolation --editable "$ROOT"; }; then
         printf '%s\n' "$(made_from "$NAME")" "$(version "$PYTHON")" "$NAME" >"$STAMP"
     else
         take_back

@@ -40,6 +40,8 @@ elif failed 'name resolution|Name or service not known|Network is unreachable|No
     why="the package registry could not be reached, or it broke off, at $package. Is the network up?"
 elif failed 'Permission denied|Read-only file system'; then
     why="a file cannot be written; it happened at $package."
+elif failed 'from versions: none'; then
+    why="the package registry sent nothing called $package. Is the network up, and is it the right registry?"
 elif failed 'No matching distribution'; then
     why="the registry has no $package for this Python and processor."
 else
