@@ -19,7 +19,14 @@ DOCUMENT = asyncapi.document()
 
 def test_the_file_in_the_docs_is_the_one_that_is_printed() -> None:
     kept = json.loads((ROOT / "docs" / "asyncapi.json").read_text())
-    assert kept == DOCUMENT, "stale: mien mqtt describe > docs/asyncapi.json"
+    assert plain(kept) == plain(DOCUMENT), "stale: mien mqtt describe > docs/asyncapi.json"
+
+
+def plain(part: Any) -> Any:
+    """Return it without what only newer versions of msgspec write: the names of a dict's keys."""
+    if isinstance(part, dict):
+        return {name: plain(each) for name, each in part.items() if name != "propertyNames"}
+    return [plain(each) for each in part] if isinstance(part, list) else part
 
 
 def references(part: Any) -> list[str]:

@@ -1,7 +1,6 @@
 """German says all that English says, and says it of the same things."""
 
 import ast
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
-from babel.messages.mofile import write_mo
+from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 from flask import Flask
 
@@ -85,9 +84,16 @@ def test_placeholders_stay(german: Catalog) -> None:
 
 
 def test_the_compiled_file_is_of_this_text(german: Catalog) -> None:
-    compiled = io.BytesIO()
-    write_mo(compiled, german)
-    assert (FOLDER / "messages.mo").read_bytes() == compiled.getvalue(), "run: make translations"
+    # By its entries: the header names the version of Babel that wrote it.
+    with (FOLDER / "messages.mo").open("rb") as file:
+        compiled = read_mo(file)
+    assert compiled.num_plurals == german.num_plurals
+    assert entries(compiled) == entries(german), "run: make translations"
+
+
+def entries(catalogue: Catalog) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Return what a catalogue says: the translations, one for each number, of each sentence."""
+    return {tuple(texts(m.id)): tuple(texts(m.string)) for m in messages(catalogue)}
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,8 @@ def likeness(one: NDArray[Any], other: NDArray[Any]) -> tuple[float, float]:
     c1, c2 = 0.01**2, 0.03**2
     ssim = (2 * mean_x * mean_y + c1) * (2 * shared + c2)
     ssim /= (mean_x**2 + mean_y**2 + c1) * (spread + c2)
-    return float(np.corrcoef(ranks)[0, 1]), float(ssim.mean())
+    rank = np.corrcoef(ranks[0], ranks[1])
+    return float(np.asarray(rank)[0, 1]), float(ssim.mean())
 
 
 def _stretched(evidence: NDArray[Any]) -> NDArray[np.float64]:
