@@ -8,10 +8,13 @@ no index.
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from packaging.markers import Marker, default_environment
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -110,6 +113,73 @@ def compile_lock(
     return moved(was, versions(path))
 
 
+def machines() -> list[dict[str, str]]:
+    """Return what markers are asked for on each Python and processor that a lock is for."""
+    return [
+        {name: str(value) for name, value in default_environment().items()}
+        | {
+            "python_version": python,
+            "python_full_version": f"{python}.0",
+            "platform_machine": machine,
+            "platform_system": "Linux",
+            "sys_platform": "linux",
+        }
+        for python in ("3.11", "3.12", "3.13")
+        for machine in ("x86_64", "aarch64")
+    ]
+
+
+def pinned(lock: Path, machine: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """Return what a lock installs on a machine: version and hashes of each package."""
+    found: dict[str, tuple[str, str]] = {}
+    for block in re.split(r"\n(?=[A-Za-z0-9])", lock.read_text()):
+        if match := _PINNED.search(block):
+            name, version, marker = match.groups()
+            if not marker or Marker(marker).evaluate(machine):
+                assert name not in found, f"{lock.name} pins {name} twice for {machine}"
+                found[name] = version, " ".join(re.findall(r"--hash=\S+", block))
+    return found
+
+
+def interpreter(python: str) -> str | None:
+    """Return the program of a Python such as 3.12, here or in pyenv; None where there is none."""
+    folder = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    others = sorted(folder.glob(f"{python}.*/bin/python3"))
+    for each in (sys.executable, *map(str, others), shutil.which(f"python{python}")):
+        script = "import pip, sys; sys.exit('%d.%d' % sys.version_info[:2] != sys.argv[1])"
+        if (
+            each
+            and not subprocess.run([each, "-c", script, python], capture_output=True).returncode
+        ):
+            return each
+    return None
+
+
+def unavailable(lock: Path, machine: dict[str, str], program: str) -> str:
+    """Return what pip cannot find of a lock for a machine, as pip says it; empty if all is there.
+
+    It asks the pip of that Python: uv does not look at the upper bound that a package sets on
+    Python, and pip compares it with the Python it runs in.
+    """
+    processor = machine["platform_machine"]
+    command = [program, "-m", "pip", "install", "--dry-run", "--quiet", "--no-deps"]
+    command += ["--disable-pip-version-check", "--ignore-installed", "--require-hashes"]
+    command += ["--only-binary=:all:", f"--python-version={machine['python_version']}"]
+    # The C library of bookworm is 2.36.
+    glibc = [f"_2_{minor}" for minor in range(5, 37)] + ["1", "2010", "2014"]
+    command += [f"--platform=manylinux{each}_{processor}" for each in glibc]
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [
+            f"{name}=={version} {hashes}\n"
+            for name, (version, hashes) in pinned(lock, machine).items()
+        ]
+        wanted = Path(folder, lock.name)
+        wanted.write_text("".join(rows))
+        command += ["--target", folder, "--requirement", str(wanted)]
+        done = subprocess.run(command, capture_output=True, text=True)
+    return "\n".join(row for row in done.stderr.splitlines() if row.startswith("ERROR"))
+
+
 def main() -> int:
     """Write every lock, print what moved, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -130,6 +200,22 @@ def main() -> int:
         done.append(HERE / f"{name}.txt")
         anything = anything or bool(lines)
         print("\n".join(lines) if lines else "    nothing moved", flush=True)
+    failed = False
+    for machine in machines():
+        where = f"Python {machine['python_version']} on {machine['platform_machine']}"
+        program = interpreter(machine["python_version"])
+        if program is None:
+            print(f"lock: NOT CHECKED whether all of it is there for {where}: no such Python here")
+            continue
+        print(f"lock: is all of it there for {where}?", flush=True)
+        # `run` and `build` are parts of `dev`.
+        for name in ("box", "dev", "workshop"):
+            if errors := unavailable(HERE / f"{name}.txt", machine, program):
+                print(f"lock: {name}.txt is not all there for {where}:\n{errors}", file=sys.stderr)
+                failed = True
+    if failed:
+        print("lock: bound such a package in pyproject.toml, then run this again", file=sys.stderr)
+        return 1
     if anything:
         print("lock: `!` marks a new major version: read its release notes. Then: make test")
     return 0

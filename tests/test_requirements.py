@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from packaging.markers import Marker, default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -29,18 +28,6 @@ import lock  # noqa: E402
 
 # ── the locks ────────────────────────────────────────────────────────────────────────────────
 
-MACHINES = [
-    dict(default_environment())
-    | {
-        "python_version": version,
-        "python_full_version": f"{version}.4",
-        "platform_machine": machine,
-        "sys_platform": "linux",
-        "platform_system": "Linux",
-    }
-    for version in ("3.11", "3.12", "3.13")
-    for machine in ("x86_64", "aarch64")
-]
 ALL = {**lock.LOCKS, **lock.ALONE}
 
 
@@ -68,12 +55,8 @@ def _wanted(made_from: dict[str, list[str]]) -> Iterator[tuple[Requirement, str]
 
 def _pinned(name: str, machine: dict[str, str]) -> dict[str, str]:
     """Return what a lock installs on a machine: version by canonical name."""
-    found: dict[str, str] = {}
-    for package, version, marker in lock._PINNED.findall((FOLDER / f"{name}.txt").read_text()):
-        if not marker or Marker(marker).evaluate(machine):
-            assert canonicalize_name(package) not in found, f"{name}: {package} twice"
-            found[canonicalize_name(package)] = version
-    return found
+    found = lock.pinned(FOLDER / f"{name}.txt", machine)
+    return {canonicalize_name(package): version for package, (version, _) in found.items()}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -81,7 +64,7 @@ def test_each_lock_has_what_pyproject_asks_for_and_nothing_else_directly(name: s
     made_from = ALL[name]
     pythons = made_from.get("python", ["3.11", "3.12", "3.13"])
     wanted = list(_wanted(made_from))
-    for machine in MACHINES:
+    for machine in lock.machines():
         if machine["python_version"] not in pythons:
             continue
         pinned = _pinned(name, machine)
@@ -111,7 +94,7 @@ def test_every_package_has_hashes_and_no_index_is_named(name: str) -> None:
 
 
 def test_one_package_has_one_version_in_all_environments_of_the_project() -> None:
-    for machine in MACHINES:
+    for machine in lock.machines():
         seen: dict[str, tuple[str, str]] = {}
         for name in lock.LOCKS:
             for package, version in _pinned(name, machine).items():
