@@ -37,11 +37,11 @@ NEW_NETWORK = 0x40000000  # CLONE_NEWNET
 _WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
-def why_not() -> str | None:
-    """Why no such Debian can be had here; None when it can."""
+def why_not(tools: tuple[str, ...] = TOOLS) -> str | None:
+    """Return why no such Debian can be had here; None when it can."""
     if os.geteuid() != 0:
         return "it needs root"
-    if missing := [tool for tool in TOOLS if not shutil.which(tool, path=_PATH)]:
+    if missing := [tool for tool in tools if not shutil.which(tool, path=_PATH)]:
         return f"there is no {', '.join(missing)}; apt install debootstrap systemd-container"
     if not KEYRING.exists():
         return f"there is no {KEYRING}; apt install debian-archive-keyring"

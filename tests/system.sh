@@ -21,6 +21,17 @@ cc gcc
 shellcheck shellcheck
 systemd-analyze systemd
 LIST
+# A Debian of its own to install the box into takes an administrator anyway.
+[ "$(id -u)" != 0 ] || while read -r program package; do
+    have "$program" || missing="$missing $package"
+done <<'LIST'
+debootstrap debootstrap
+systemd-nspawn systemd-container
+unshare util-linux
+ip iproute2
+setpriv util-linux
+LIST
+[ "$(id -u)" != 0 ] || [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing="$missing debian-archive-keyring"
 # Debian's gcc brings the headers of C's library only as a recommendation.
 case $missing in *gcc*) missing="$missing libc6-dev" ;; esac
 # shellcheck disable=SC2086 # a list of words
