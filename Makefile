@@ -4,6 +4,7 @@
 #   make check   ruff, mypy and the fast tests, before each commit
 #   make bare    `make run` and `make test` in a Debian that has nothing else (as root, with debootstrap)
 #   make lock    newer versions of what is installed (requirements/); LOCK=--keep moves nothing that need not move
+#   make notice  the packages of the box and their licences into NOTICE
 #   make bench   what is fast and what it costs, as a table and bench/results.json
 #   make founding DATA=fer_dev.npz  the founding documents' experiments again, short, into docs/founding.md
 #   make translations  the page's sentences into messages.po, and what is translated there compiled
@@ -23,7 +24,7 @@ HOME_ASSISTANT ?= $(VENV)-homeassistant
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: release release-key help setup setup-dev workshop home-assistant run test quick check bare lock bench founding translations format clean
+.PHONY: release release-key help setup setup-dev workshop home-assistant run test quick check bare lock notice bench founding translations format clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -92,6 +93,10 @@ ARCH ?= aarch64
 PY ?= 3.11
 release: setup
 	@MIEN="$(BIN)/python -m mien" ./release.sh "$(KEY)" "$(ARCH)" "$(PY)"
+
+# The list of packages and licences in NOTICE, from the box's lock and what is installed.
+notice: setup-dev
+	@$(BIN)/python requirements/notice.py
 
 # Once, by the maintainers: the private half stays with them, the public half goes to every box.
 release-key:

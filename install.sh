@@ -80,6 +80,14 @@ release() {
     echo "$(version)+$sum"
 }
 
+# Commit and date, for the page and for `mien --version --json`; a bundle brings them.
+origin() {
+    if [ -f "$HERE/build.json" ]; then cat "$HERE/build.json"; return; fi
+    where=$(git -c safe.directory='*' -C "$HERE" log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format='"commit": "%H", "date": "%cd"' 2>/dev/null) ||
+        where='"commit": null, "date": null'
+    printf '{"version": "%s", %s}\n' "$(version)" "$where"
+}
+
 # ── preflight: a sentence for each refusal ───────────────────────────────────────────────────────
 
 # Under a read-only system (raspi-config's overlay) all that is written is memory, but the recorded is not.
@@ -216,6 +224,8 @@ stage() {
     mkdir -p "$target/share/mien"
     cp -R "$CONFIG" "$HERE/docs" "$HERE/install.sh" "$HERE/LICENSE" "$HERE/NOTICE" "$target/share/mien/"
     echo "$RELEASE" >"$target/share/mien/release"
+    origin >"$target/share/mien/build.json"
+    [ ! -f "$HERE/sbom.cdx.json" ] || cp "$HERE/sbom.cdx.json" "$target/share/mien/"
     where=${target#"$ROOT"}
     # Debian's own picamera2 and systemd modules are seen from inside.
     inside python3 -m venv --system-site-packages "$where" || die "the virtual environment could not be made"

@@ -28,6 +28,7 @@ LOCKS: dict[str, dict[str, list[str]]] = {
     "workshop": {"extras": ["convert", "test"], "groups": ["build"]},
     "build": {"groups": ["build"]},
     "lock": {"groups": ["lock"]},
+    "sbom": {"groups": ["sbom"]},
 }
 # These stand alone: they need other versions than everything else, and one Python.
 ALONE: dict[str, dict[str, list[str]]] = {

@@ -35,6 +35,7 @@ CHECKOUT = Path(__file__).parent.parent
 SOURCE = (
     "daemon", "web", "convert", "firmware_config", "docs", "requirements", "install.sh",
     "release.sh", "pyproject.toml", "LICENSE", "NOTICE", "README.md",
+    "SECURITY.md", "CHANGELOG.md",
 )  # fmt: skip
 SERVICES = ("mien", "mien-web", "nginx", "mosquitto", "mien-firewall")
 NETWORK = "fer-b"
@@ -246,7 +247,8 @@ sed -i 's/^__version__ = .*/__version__ = "9.0"/' daemon/mien/__init__.py
 sed -i 's/^def run(args.*/&\\n    raise SystemExit("it does not run")/' daemon/mien/commands/run.py
 python=/opt/mien/current/bin/python
 version=$($python -c 'import sys; print(*sys.version_info[:2], sep=".")')
-PIP="$python -m pip" MIEN="$python -m mien" ./release.sh /root/key $(uname -m) $version
+sed -i 's/FILL IN: .*\\*\\*/security@example.org**/' SECURITY.md
+PYTHON=$python MIEN="$python -m mien" ./release.sh /root/key $(uname -m) $version
 """
 
 

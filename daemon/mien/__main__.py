@@ -31,7 +31,11 @@ EX_CONFIG = 78  # sysexits.h: something is wrong in a configuration file
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    if sorted(words) == ["--json", "--version"]:
+        print(_build())
+        return 0
+    args = _parser().parse_args(words)
     _log(logging.DEBUG if args.verbose else logging.INFO)
     try:
         status: int = args.run(args)
@@ -48,6 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
+
+
+def _build() -> str:
+    import msgspec
+
+    from mien import build
+    from mien.config import load
+
+    # An installed box keeps its state where install.sh put it, whoever asks.
+    state = build.INSTALLED_STATE if build.RECORD.exists() else load(None).state_dir
+    return msgspec.json.encode(build.this(state)).decode()
 
 
 def _log(level: int) -> None:
@@ -72,7 +87,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Reads facial expressions on this device: what a face looks like, never what "
         "somebody feels. No picture is written or sent.",
     )
-    parser.add_argument("--version", action="version", version=f"mien {__version__}")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"mien {__version__}",
+        help="print the version; with --json the build and all its parts",
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="log details")
     subcommands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in (

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, flash, g, redirect, render_template, request, url_for
 from flask_babel import gettext
 
-from mien import attempts, audit, backup, passphrase, settings, users
+from mien import attempts, audit, backup, build, passphrase, settings, users
 from mien.users import Account, Role, UserError
 from mien_web import acts, desk, door
 
@@ -49,6 +49,12 @@ def _index(problem: str | None) -> str:
     return render_template(
         "household/index.html", problem=problem, room=desk.config().box.room, **desk.read(work)
     )
+
+
+@page.get("/box/program")
+def program() -> str:
+    """Which program this is, and all that it is made of."""
+    return render_template("household/program.html", build=build.this(desk.config().state_dir))
 
 
 @page.post("/box")
