@@ -24,6 +24,7 @@ from mien.classifier import (
 from mien.config import default_state_dir
 from mien.events import EXPRESSIONS
 
+ROOT = Path(__file__).resolve().parent.parent
 GREY = np.full((48, 48), 128, np.uint8)
 
 
@@ -140,10 +141,11 @@ def test_a_library_that_crashes_takes_only_the_probe_with_it(
 @pytest.mark.slow
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="tflite-runtime has no wheel after 3.11")
 def test_the_older_runtime_gives_the_same_answers(tmp_path: Path) -> None:
-    target = tmp_path / "tflite"
+    # With all of its own lock: it needs another NumPy, and so another OpenCV.
+    target, lock = tmp_path / "tflite", ROOT / "requirements" / "tflite-runtime.txt"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    wheel = ["--no-deps", "--target", str(target), "tflite-runtime==2.14.0"]
-    subprocess.run([*pip, *wheel], check=True)
+    pip += ["--no-deps", "--require-hashes", "--target", str(target), "--requirement", str(lock)]
+    subprocess.run(pip, check=True)
     code = f"""
 import sys
 sys.path.insert(0, {str(target)!r})
@@ -151,10 +153,11 @@ sys.modules["ai_edge_litert"] = None  # as if it were not installed
 from mien.bundle import load_bundle, shipped_bundle
 from mien.classifier import open_classifier
 classifier, _ = open_classifier(load_bundle(shipped_bundle()), "cpu")
-print(type(classifier._net).__module__)
+import cv2, numpy
+print(type(classifier._net).__module__, numpy.__version__, cv2.__version__)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "tflite_runtime.interpreter"
+    assert done.stdout.split() == ["tflite_runtime.interpreter", "1.26.4", "4.11.0"]
 
 
 def test_probabilities_are_a_softmax_with_temperature() -> None:
