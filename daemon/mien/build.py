@@ -84,7 +84,7 @@ def components() -> list[Component]:
 
 def networks(state_dir: Path) -> list[Component]:
     """Return the networks on this box: that for faces, and those for expressions."""
-    found = [Component("BlazeFace", f"mediapipe {facemodel.VERSION}", "Apache-2.0")]
+    found = [Component("BlazeFace (mediapipe)", facemodel.VERSION, "Apache-2.0")]
     bundles = Bundles(state_dir)
     try:
         names = [SHIPPED, *bundles.installed]
