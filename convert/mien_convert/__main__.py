@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from mien.events import MienError
+from mien.filenames import write_as_written
 from mien_convert.commands import (
     bundle,
     evaluate,
@@ -27,6 +28,7 @@ from mien_convert.commands import (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0, or 2 after a sentence on stderr, or 130 when interrupted."""
+    write_as_written()
     arguments = _parser().parse_args(argv)
     # TensorFlow tells much at INFO that helps nobody here.
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
@@ -43,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     try:
         if arguments.json:
-            print(json.dumps(result, ensure_ascii=False))
+            # The name of a file may hold bytes that are not UTF-8; JSON has a way to write these.
+            told = json.dumps(result, ensure_ascii=False)
+            print(told.encode("utf-8", "backslashreplace").decode())
         else:
             arguments.show(result)
         sys.stdout.flush()

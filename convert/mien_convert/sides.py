@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mien.bundle import Bundle
+from mien.filenames import openable
 from mien_convert.dataset import Dataset
 from mien_convert.errors import WorkshopError
 from mien_convert.evaluate import measure
@@ -81,10 +82,10 @@ def _reference(bundle: Bundle, images: NDArray[np.uint8]) -> NDArray[np.float32]
             f"The reference kernels need ai-edge-litert, which is not installed ({error}); "
             "run: pip install ai-edge-litert"
         ) from error
-    net = Interpreter(
-        model_path=str(bundle.model),
-        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-    )
+    with openable(bundle.model) as name:
+        net = Interpreter(
+            model_path=name, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
+        )
     net.allocate_tensors()
     given = net.get_input_details()[0]
     out = next(o for o in net.get_output_details() if len(o["shape"]) == 2)

@@ -25,12 +25,14 @@ from mien.commands import (
 )
 from mien.config import ConfigError
 from mien.events import MienError
+from mien.filenames import printable, write_as_written
 
 EX_CONFIG = 78  # sysexits.h: something is wrong in a configuration file
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
+    write_as_written()
     words = sys.argv[1:] if argv is None else list(argv)
     if sorted(words) == ["--json", "--version"]:
         print(_build())
@@ -74,11 +76,19 @@ def _log(level: int) -> None:
         except ImportError:
             pass  # python3-systemd is missing: stderr reaches the journal too, without the levels
         else:
-            handlers = [JournalHandler(SYSLOG_IDENTIFIER="mien")]
-            logging.basicConfig(level=level, format="%(message)s", handlers=handlers)
+            journal = JournalHandler(SYSLOG_IDENTIFIER="mien")
+            journal.setFormatter(_Printable("%(message)s"))
+            logging.basicConfig(level=level, handlers=[journal])
             return
     name = " %(name)s" if level == logging.DEBUG else ""
     logging.basicConfig(level=level, format=f"%(levelname)s{name}: %(message)s")
+
+
+class _Printable(logging.Formatter):
+    """For the journal, which takes nothing but UTF-8."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _parser() -> argparse.ArgumentParser:

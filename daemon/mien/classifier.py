@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mien.bundle import Bundle, BundleError, load_bundle
 from mien.events import EXPRESSIONS, Expression, MienError
+from mien.filenames import openable, printable
 
 EDGETPU = "libedgetpu.so.1"
 PROBE_S = 30.0  # a first delegate load uploads firmware to the stick, which takes seconds
@@ -50,12 +51,13 @@ def interpreter(path: Path, threads: int = 1, delegate: Any = None) -> Any:
     """
     delegates = [delegate] if delegate else None
     try:
-        made = _runtime().Interpreter(
-            model_path=str(path), num_threads=threads, experimental_delegates=delegates
-        )
+        with openable(path) as name:
+            made = _runtime().Interpreter(
+                model_path=name, num_threads=threads, experimental_delegates=delegates
+            )
         made.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise ClassifierError(f"{path} cannot be run: {error}") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ClassifierError(f"{printable(path)} cannot be run: {error}") from None
     return made
 
 

@@ -21,6 +21,7 @@ from mien import facemodel
 from mien.classifier import ClassifierError, interpreter
 from mien.config import Faces
 from mien.facemodel import FacesError as FacesError
+from mien.filenames import openable
 from mien.tracks import overlap
 
 log = logging.getLogger(__name__)
@@ -361,7 +362,8 @@ class Haar:
                 f"OpenCV {cv2.__version__} comes without Haar cascades; install an OpenCV older "
                 "than 5, or fetch the face model with `mien models fetch`"
             )
-        self._cascade = cv2.CascadeClassifier(str(file))
+        with openable(file) as name:
+            self._cascade = cv2.CascadeClassifier(name)
         self._min_score = min_score
 
     def find(self, image: NDArray[np.uint8], thorough: bool = False) -> list[Face]:
@@ -400,9 +402,10 @@ class YuNet:
         if not file.is_file():
             raise FacesError(f"there is no YuNet file {file}; give yunet_model the path of one")
         try:
-            self._detector = cv2.FaceDetectorYN.create(
-                str(file), "", (320, 320), score_threshold=min_score, nms_threshold=SAME
-            )
+            with openable(file) as name:
+                self._detector = cv2.FaceDetectorYN.create(
+                    name, "", (320, 320), score_threshold=min_score, nms_threshold=SAME
+                )
             # Only a first picture shows whether the network is a YuNet.
             self.find(np.zeros((64, 64, 3), np.uint8))
         except cv2.error as error:

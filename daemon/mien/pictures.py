@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.camera import MAX_PIXELS, CameraError, Frame
+from mien.filenames import openable, printable
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,9 @@ class Skipped(NamedTuple):
 
 def is_picture(path: Path) -> bool:
     """Whether the file's first bytes are those of a picture; a GIF counts as a video."""
-    return cv2.haveImageReader(str(path)) and not _is_gif(path)
+    with suppress(OSError), openable(path) as name:
+        return cv2.haveImageReader(name) and not _is_gif(path)
+    return False
 
 
 def decode(path: Path) -> NDArray[np.uint8]:
@@ -54,23 +57,27 @@ def decode(path: Path) -> NDArray[np.uint8]:
         size = path.stat().st_size
         data = np.fromfile(path, np.uint8) if size <= MAX_BYTES else None
     except OSError as error:
-        raise CameraError(f"{path.name} cannot be read: {error.strerror}") from None
+        raise CameraError(f"{printable(path.name)} cannot be read: {error.strerror}") from None
     if size == 0:
-        raise CameraError(f"{path.name} is empty (0 bytes)")
+        raise CameraError(f"{printable(path.name)} is empty (0 bytes)")
     if data is None:
         raise CameraError(
-            f"{path.name} has {size >> 20} MB; a picture may have {MAX_BYTES >> 20} MB"
+            f"{printable(path.name)} has {size >> 20} MB; a picture may have {MAX_BYTES >> 20} MB"
         )
     with _overheard() as complaints:
         image = _decode(data, path)
     if image is None:
         why = f" ({complaints[0]})" if complaints else ""
         raise CameraError(
-            f"{path.name} cannot be decoded{why}: it is broken, cut off or no picture; "
+            f"{printable(path.name)} cannot be decoded{why}: it is broken, cut off or no picture; "
             "expected is JPEG, PNG, WebP, BMP, TIFF or GIF"
         )
     if complaints:
-        log.warning("%s is damaged (%s); what could be decoded is used", path.name, complaints[0])
+        log.warning(
+            "%s is damaged (%s); what could be decoded is used",
+            printable(path.name),
+            complaints[0],
+        )
     return _eight_bits(image)
 
 
@@ -115,20 +122,21 @@ def _reduced(data: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
                 height, width = image.shape[:2]
                 log.warning(
                     "%s is read at 1/%d of its size, %d×%d, to save memory",
-                    path.name,
+                    printable(path.name),
                     factor,
                     width,
                     height,
                 )
                 return cast(NDArray[np.uint8], image)
     raise CameraError(
-        f"{path.name} has more than {MAX_PIXELS / 1e6:.0f} megapixels, which would take too much "
+        f"{printable(path.name)} has more than {MAX_PIXELS / 1e6:.0f} megapixels, which would take too much "
         "memory: make it smaller (only a JPEG can be read at a part of its size)"
     )
 
 
 def _first_frame(path: Path) -> NDArray[np.uint8] | None:
-    video = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+    with openable(path) as name:
+        video = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     try:
         pixels = video.get(cv2.CAP_PROP_FRAME_WIDTH) * video.get(cv2.CAP_PROP_FRAME_HEIGHT)
         done, image = video.read() if pixels <= MAX_PIXELS else (False, None)
@@ -183,7 +191,7 @@ class PictureFile:
     still = True
 
     def __init__(self, path: Path) -> None:
-        self.name = f"picture {path}"
+        self.name = f"picture {printable(path)}"
         self._path = path
         self._given = False
 
@@ -215,13 +223,13 @@ class PictureFolder:
         Raises:
             CameraError: there is no picture in it, or it cannot be read.
         """
-        self.name = f"folder {path}"
+        self.name = f"folder {printable(path)}"
         self.skipped: list[Skipped] = []
         self._path = path
         try:
             entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
         except OSError as error:
-            raise CameraError(f"the folder {path} cannot be read: {error.strerror}") from None
+            raise CameraError(f"the folder {printable(path)} cannot be read: {error.strerror}") from None
         self._pictures = []
         for entry in sorted(entries, key=lambda entry: _natural(entry.name)):
             if entry.is_file() and (is_picture(entry) or _is_gif(entry)):
@@ -230,8 +238,8 @@ class PictureFolder:
                 self._skip(entry.name, _no_picture(entry))
         if not self._pictures:
             raise CameraError(
-                f"there is no picture in the folder {path}; expected is JPEG, PNG, WebP, BMP, TIFF "
-                "or GIF"
+                f"there is no picture in the folder {printable(path)}; expected is JPEG, PNG, WebP, "
+                "BMP, TIFF or GIF"
             )
         self._next = 0
         self._frames = 0
@@ -256,7 +264,7 @@ class PictureFolder:
             index = self._frames - 1
             return Frame(image, t=float(index), index=index, file=path.name)
         if self._pictures and not self._frames:
-            raise CameraError(f"none of the {len(self)} pictures in {self._path} can be decoded")
+            raise CameraError(f"none of the {len(self)} pictures in {printable(self._path)} can be decoded")
         return None
 
     def rewind(self) -> None:
@@ -272,15 +280,14 @@ class PictureFolder:
 
 
 def _no_picture(path: Path) -> str:
+    name = printable(path.name)
     if path.is_dir():
-        return f"{path.name} is a folder; only the pictures beside it are read"
+        return f"{name} is a folder; only the pictures beside it are read"
     try:
         size = path.stat().st_size
     except OSError as error:
-        return f"{path.name} cannot be read: {error.strerror}"
-    return (
-        f"{path.name} is no picture of a known kind" if size else f"{path.name} is empty (0 bytes)"
-    )
+        return f"{name} cannot be read: {error.strerror}"
+    return f"{name} is no picture of a known kind" if size else f"{name} is empty (0 bytes)"
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

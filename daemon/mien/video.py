@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.camera import CameraError, Frame
+from mien.filenames import openable, printable
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +27,9 @@ class VideoFile:
         Raises:
             CameraError: it cannot be read, or is no video.
         """
-        self.name = f"video {path}"
+        self.name = f"video {printable(path)}"
         self._path = path
+        self._told = printable(path)
         self._lock = threading.Lock()
         self._t = 0.0
         self._video: cv2.VideoCapture | None = None
@@ -62,16 +64,17 @@ class VideoFile:
             with self._path.open("rb") as file:
                 empty = not file.read(1)
         except OSError as error:
-            raise CameraError(f"{self._path} cannot be read: {error.strerror}") from None
+            raise CameraError(f"{self._told} cannot be read: {error.strerror}") from None
         if empty:
-            raise CameraError(f"{self._path} is empty (0 bytes)")
+            raise CameraError(f"{self._told} is empty (0 bytes)")
         with self._lock:
             # An absolute path, so that a name with a colon is not taken for a URL.
-            self._video = cv2.VideoCapture(str(self._path.absolute()), cv2.CAP_FFMPEG)
+            with openable(self._path) as name:
+                self._video = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
             if not self._video.isOpened():
                 self._video = None
                 raise CameraError(
-                    f"{self._path} is neither a picture nor a video that can be read; it may be "
+                    f"{self._told} is neither a picture nor a video that can be read; it may be "
                     "cut off, or something else under this name"
                 )
             fps = self._video.get(cv2.CAP_PROP_FPS)
@@ -92,12 +95,12 @@ class VideoFile:
         self._video.release()
         self._video = None
         if self._frames == 0:
-            raise CameraError(f"{self._path} has not one frame that can be decoded")
+            raise CameraError(f"{self._told} has not one frame that can be decoded")
         # Headers of whole files were seen to promise 1 to 3 % too many.
         if self._promised - self._frames > 2 + 0.02 * self._promised:
             log.warning(
                 "%s ends after %d of the %d frames that it promises: it is cut off or damaged",
-                self._path,
+                self._told,
                 self._frames,
                 self._promised,
             )

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from mien import moodplot
 from mien.csvfile import CsvError, Table
+from mien.filenames import printable
 from mien.moodanalysis import FEW, Analysis, Ratio, Share, analyse
 from mien.moodcsv import Reports, Row
 from mien.moodplot import WEEKDAYS
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         why = "none of its rows can be used" if problems else "it has a header and no rows"
         raise CsvError(f"{args.file.name}: {why}. Name a file with reports.")
     if drawn:
-        _draw(drawn, moodplot.svg(found, args.file.name))
+        _draw(drawn, moodplot.svg(found, printable(args.file.name)))
     if args.json:
         print(json.dumps(found.line()))
     else:
