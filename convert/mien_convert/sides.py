@@ -83,9 +83,7 @@ def _reference(bundle: Bundle, images: NDArray[np.uint8]) -> NDArray[np.float32]
             "run: pip install ai-edge-litert"
         ) from error
     with openable(bundle.model) as name:
-        net = Interpreter(
-            model_path=name, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
-        )
+        net = Interpreter(model_path=name, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
     net.allocate_tensors()
     given = net.get_input_details()[0]
     out = next(o for o in net.get_output_details() if len(o["shape"]) == 2)

@@ -1,20 +1,21 @@
 """Where pictures come from: the interface of a source, folders by class, and .npz files."""
 
-import os
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.pictures import is_picture
+from mien.filenames import printable
 from mien_convert.dataset import LABELS, file_sha256, load_dataset
 from mien_convert.errors import WorkshopError
 from mien_convert.library import SourceRow
-from mien_convert.spelling import Class, Classes, guess, part_of
+from mien_convert.spelling import Class, Classes, guess, is_place, nearest, part_of
+from mien_convert.tree import Tree, walk
 
 Content = Path | bytes | NDArray[np.uint8]
 """A file, the bytes of one, or a face already cut out, grey u8 [48, 48]."""
@@ -65,6 +66,14 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[Found]: ...
 
 
+class _Meaning(NamedTuple):
+    """What folders one within another stand for."""
+
+    label: Class | None
+    usage: int | None
+    person: str | None
+
+
 @dataclass
 class _Class:
     """What lies in the folders of one class."""
@@ -78,7 +87,8 @@ class FolderSource:
     """Pictures in folders named after their class, at any depth.
 
     Of the folders above a picture the lowest that is a class gives its label; `train`, `test` and
-    the like give its part; any other is taken for the person shown. A folder of pictures without
+    the like give its part. Any other may be the person shown, if it lies below the part, is not
+    called `images` or the like, and not nearly everything lies in it. A folder of pictures without
     folders of its own gives the class by its own name.
 
     Raises:
@@ -87,21 +97,27 @@ class FolderSource:
     """
 
     def __init__(
-        self, root: Path, classes: Classes, *, cropped: bool, licence: str, consent: str
-    ) -> None:
+        self, root: Path, classes: Classes, *,
+        cropped: bool, licence: str, consent: str, persons: bool = True,
+    ) -> None:  # fmt: skip
+        """`persons`: whether other folders are persons at all."""
+        self._told = printable(root)
         if not root.is_dir():
-            raise SourceError(f"There is no folder {root}; expected folders named after a class.")
+            raise SourceError(
+                f"There is no folder {self._told}; expected folders named after a class."
+            )
+        self._here = root.resolve()
+        name = printable(self._here.name)
         self.row = SourceRow(
-            f"folders:{root.resolve()}", root.resolve().name, "folders", str(root),
+            f"folders:{printable(self._here)}", name, "folders", self._told,
             licence=licence, consent=consent,
         )  # fmt: skip
-        self.notices: list[str] = []
         self.withdrawn: list[str] = []
-        self._root = root
         self._classes = classes
-        self._cropped = cropped
-        self._found: list[Found] = []
-        self._scan()
+        tree = walk(root)
+        self.notices = tree.notices
+        self._found = self._read(root, tree, cropped)
+        self._found = self._with_persons(persons)
 
     def __len__(self) -> int:
         return len(self._found)
@@ -109,72 +125,104 @@ class FolderSource:
     def __iter__(self) -> Iterator[Found]:
         return iter(self._found)
 
-    def _scan(self) -> None:
+    def _read(self, root: Path, tree: Tree, cropped: bool) -> list[Found]:
         known: dict[Class, _Class] = {}
         unknown: Counter[str] = Counter()
-        for folder, subfolders, files in os.walk(self._root, followlinks=True):
-            subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-            path = Path(folder)
-            names = path.relative_to(self._root).parts
-            label, usage, person = self._meaning(names or (self._root.resolve().name,))
-            paths = [path / name for name in sorted(files) if not name.startswith(".")]
-            pictures = [file for file in paths if _looks_like_picture(file)]
-            if label is None:
-                strange = [name for name in names if part_of(name) is None]
-                if pictures:
-                    unknown[strange[0] if strange else "."] += len(pictures)
-                elif strange and not subfolders:
-                    self.notices.append(f"{'/'.join(names)} holds no picture and is no known class")
+        found = []
+        for folder in tree.folders:
+            names = folder.path.relative_to(root).parts
+            meaning = self._meaning(names or (self._here.name,))
+            place = printable("/".join(names))
+            if meaning.label is None:
+                if folder.pictures:
+                    unknown[self._strange(names)] += len(folder.pictures)
+                elif names and part_of(names[-1]) is None and not folder.folders:
+                    self.notices.append(f"{place} holds no picture and is no known class")
                 continue
-            entry = known.setdefault(label, _Class())
-            entry.folders.add("/".join(names) or path.name)
-            entry.pictures += len(pictures)
-            entry.others += [file.name for file in paths if file not in pictures]
-            key = f"{self._root.resolve()}/{person}" if person and names else None
-            self._found += [
+            entry = known.setdefault(meaning.label, _Class())
+            entry.folders.add(place or self.row.name)
+            entry.pictures += len(folder.pictures)
+            entry.others += folder.others
+            found += [
                 Found(
-                    str(file.relative_to(self._root)), file, label,
-                    person=key, usage=usage, cropped=self._cropped,
+                    printable(file.relative_to(root)), file, meaning.label,
+                    person=meaning.person if names else None, usage=meaning.usage, cropped=cropped,
                 )
-                for file in pictures
+                for file in folder.pictures
             ]  # fmt: skip
-        self._judge(known, unknown)
+        self._judge(root, known, unknown, len(found))
+        return found
 
-    def _meaning(self, names: tuple[str, ...]) -> tuple[Class | None, int | None, str]:
+    def _meaning(self, names: tuple[str, ...]) -> _Meaning:
         """Class, part and person that folders one within another stand for."""
         labels = [self._classes.find(name) for name in names]
         at = max((i for i, label in enumerate(labels) if label), default=None)
         parts = [part_of(name) for name in names]
         usage = next((part for part in parts if part is not None), None)
-        rest = [name for i, name in enumerate(names) if i != at and parts[i] is None]
-        return None if at is None else labels[at], usage, "/".join(rest)
+        # A person is not divided among parts: what lies above them is a collection.
+        below = max((i + 1 for i, part in enumerate(parts) if part is not None), default=0)
+        rest = [
+            name
+            for i, name in enumerate(names)
+            if i >= below and i != at and labels[i] is None and not is_place(name)
+        ]
+        person = printable("/".join(rest)) or None
+        return _Meaning(None if at is None else labels[at], usage, person)
 
-    def _judge(self, known: dict[Class, _Class], unknown: Counter[str]) -> None:
-        if "." in unknown:
-            table = next(iter(sorted(self._root.glob("*.csv"))), None)
-            hint = f" If {table.name} has their labels, import that file." if table else ""
-            raise SourceError(
-                f"{unknown['.']} pictures in {self._root} lie in no class folder; expected are "
-                f"folders such as {self._root.name}/happiness, or --class "
-                f"{self._root.resolve().name}=EXPRESSION if all look alike.{hint}"
+    def _strange(self, names: tuple[str, ...]) -> str:
+        """Which of the folders above pictures without a class should have been one: that which
+        resembles a class, else the lowest."""
+        strange = [name for name in names if part_of(name) is None and not is_place(name)]
+        alike = [name for name in strange if nearest(name)]
+        return (alike or strange or [""])[-1]
+
+    def _with_persons(self, wanted: bool) -> list[Found]:
+        """The pictures, with whom they show only where folders tell people apart."""
+        count = Counter(one.person for one in self._found if one.person)
+        if not wanted:
+            count.clear()
+        elif len(count) == 1 and 2 * count.total() > len(self._found):
+            (name,) = count
+            self.notices.append(
+                f"the folder {name} holds most of the pictures, so it is not taken for a person"
             )
+            count.clear()
+        if count:
+            some = ", ".join(list(count)[:3]) + (", …" if len(count) > 3 else "")
+            self.notices.append(
+                f"{len(count)} folders are taken for the persons shown ({some}); if they are none, "
+                "import with --no-persons into a new library"
+            )
+        return [
+            replace(one, person=f"{printable(self._here)}/{one.person}" if count and one.person
+                    else None)
+            for one in self._found
+        ]  # fmt: skip
+
+    def _judge(
+        self, root: Path, known: dict[Class, _Class], unknown: Counter[str], pictures: int
+    ) -> None:
+        told = self._told
+        if bare := unknown.pop("", 0):
+            raise SourceError(self._bare(root, bare))
         if unknown:
             (name, count), *more = unknown.most_common()
-            others = f", nor are {', '.join(name for name, _ in more)}" if more else ""
+            listed = ", ".join(printable(name) for name, _ in more[:9])
+            listed += f" and {len(more) - 9} more" if len(more) > 9 else ""
             raise SourceError(
-                f"The folder {name} in {self._root} ({count} pictures) is no known class{others}: "
-                f"{guess(name)}"
+                f"The folder {printable(name)} in {told} ({count} pictures) is no known class"
+                f"{f', nor are {listed}' if more else ''}: {guess(name)}"
             )
-        if not self._found:
+        if not pictures:
             texts = sum(len(entry.others) for entry in known.values())
             raise SourceError(
-                f"There is no picture in {self._root}"
+                f"There is no picture in {told}"
                 + (f", only {texts} files of other kinds" if texts else "")
                 + "; expected are folders named after a class with JPEG, PNG, WebP, BMP or TIFF."
             )
-        if len(self._found) < len(known):
+        if pictures < len(known):
             raise SourceError(
-                f"{self._root} holds {len(self._found)} pictures in class folders for "
+                f"{told} holds {pictures} pictures in class folders for "
                 f"{len(known)} classes; expected is at least one picture of each. "
                 "Nothing was imported."
             )
@@ -189,9 +237,17 @@ class FolderSource:
                     f"{len(entry.others)} files in {folders} are no pictures ({some})"
                 )
 
-
-def _looks_like_picture(path: Path) -> bool:
-    return path.is_file() and (path.suffix.lower() == ".gif" or is_picture(path))
+    def _bare(self, root: Path, count: int) -> str:
+        """The sentence about pictures that lie in no class folder."""
+        table = next(iter(sorted(root.glob("*.csv"))), None)
+        hint = f" If {printable(table.name)} has their labels, import that file." if table else ""
+        own = shlex.quote(f"{self.row.name}=EXPRESSION")
+        flat = not any(one.is_dir() for one in root.iterdir())
+        return (
+            f"{count} pictures in {self._told} lie in no class folder; expected are folders such "
+            f"as {printable(root.name or self.row.name)}/happiness"
+            f"{f', or --class {own} if all look alike' if flat else ''}.{hint}"
+        )
 
 
 class NpzSource:
@@ -204,7 +260,9 @@ class NpzSource:
     def __init__(self, path: Path, *, licence: str, consent: str) -> None:
         self._dataset = load_dataset(path)
         digest = file_sha256(path)
-        self.row = SourceRow(f"npz:{digest}", path.name, "npz", str(path), digest, licence, consent)
+        self.row = SourceRow(
+            f"npz:{digest}", printable(path.name), "npz", printable(path), digest, licence, consent
+        )
         self.notices: list[str] = []
         self.withdrawn: list[str] = []
 

@@ -1,38 +1,51 @@
-"""What people call the seven expressions and the three parts, in names of folders and columns."""
+"""What names of folders, columns and values mean: a class, a part, or nothing but a place."""
 
 import difflib
-import re
+import shlex
+import unicodedata
 from collections.abc import Mapping
-from typing import Literal
 
-from mien.events import EXPRESSIONS, Expression
+from mien.events import EXPRESSIONS
+from mien.filenames import printable
+from mien.spelling import CLASS_OF, plain
+from mien.spelling import SPELLINGS as SPELLINGS
+from mien.spelling import Class as Class
 from mien_convert.errors import WorkshopError
 
-Class = Expression | Literal["other"]
-"""`other`: a known word for something outside the seven; such a picture is counted, not learnt."""
-
-SPELLINGS: dict[Class, tuple[str, ...]] = {
-    "anger": ("anger", "angry"),
-    "disgust": ("disgust", "disgusted"),
-    "fear": ("fear", "fearful", "afraid", "scared"),
-    "happiness": ("happiness", "happy", "joy", "joyful", "smile", "smiling"),
-    "sadness": ("sadness", "sad", "unhappy"),
-    "surprise": ("surprise", "surprised"),
-    "neutral": ("neutral", "neutrality", "calm"),
-    "other": ("other", "contempt", "contemptuous", "unknown", "uncertain", "none"),
-}
-_CLASS_OF: dict[str, Class] = {word: label for label, words in SPELLINGS.items() for word in words}
 PARTS: dict[str, int] = {
-    **dict.fromkeys(("train", "training", "trainset"), 0),
-    **dict.fromkeys(("publictest", "val", "valid", "validation", "dev"), 1),
-    **dict.fromkeys(("privatetest", "test", "testing", "testset"), 2),
-}
+    **dict.fromkeys(
+        ("train", "training", "trainset", "trainingset", "traindata", "trainingdata",
+         "trainingsdaten", "fertrain"), 0
+    ),
+    **dict.fromkeys(
+        ("publictest", "val", "valid", "validation", "valset", "validationset", "validset", "dev",
+         "devset", "eval", "evaluation", "validierung", "validierungsdaten", "fervalid"), 1
+    ),
+    **dict.fromkeys(
+        ("privatetest", "test", "testing", "testset", "testdata", "testdaten", "fertest"), 2
+    ),
+}  # fmt: skip
 """Indices into dataset.USAGES."""
+_PLACES = """
+image images img imgs picture pictures pic pics photo photos photograph photographs face faces crop
+crops cropped aligned original originals raw processed preprocessed augmented resized data dataset
+datasets archive download downloads database set seta setb setc batch fold folder folders part
+sample samples class classes label labels labeled labelled emotion emotions expression expressions
+bild bilder foto fotos gesicht gesichter ausschnitte daten datensatz datensätze ordner teil klassen
+emotionen ausdrücke sammlung fer ferplus ck ckplus kdef rafdb affectnet jaffe sfew expw
+"""
+PLACES = frozenset(_PLACES.split())
+"""What people call folders that hold the pictures of many people."""
 
 
 def part_of(name: str) -> int | None:
     """The part that a folder or column value names, as an index into USAGES."""
-    return PARTS.get(_plain(name))
+    return PARTS.get(plain(name))
+
+
+def is_place(name: str) -> bool:
+    """Whether a folder's name says that it holds pictures, and nothing of whom they show."""
+    return plain(name) in PLACES
 
 
 class Classes:
@@ -49,28 +62,40 @@ class Classes:
     def __init__(self, own: Mapping[str, str] | None = None) -> None:
         self._own: dict[str, Class] = {}
         for name, meaning in (own or {}).items():
-            if (label := _CLASS_OF.get(_plain(meaning))) is None:
+            if (label := CLASS_OF.get(plain(meaning))) is None:
                 raise WorkshopError(
-                    f"The class {meaning!r}, given for {name!r}, is not known; expected is one of "
-                    f"{', '.join(EXPRESSIONS)}, or `other` for what shall not be learnt."
+                    f"The class {quoted(meaning)}, given for {quoted(name)}, is not known; "
+                    f"expected is one of {', '.join(EXPRESSIONS)}, or `other` for what shall not "
+                    "be learnt."
                 )
-            self._own[name] = label
+            self._own[_composed(name)] = label
 
     def find(self, name: str) -> Class | None:
         """`Happy`, `3_happy` and `HAPPINESS` are happiness; None for a name that is not known."""
-        return self._own.get(name) or _CLASS_OF.get(_plain(name))
+        return self._own.get(_composed(name)) or CLASS_OF.get(plain(name))
+
+
+def _composed(name: str) -> str:
+    """A name as people type it, whichever way a system writes its accents."""
+    return unicodedata.normalize("NFC", printable(name))
+
+
+def quoted(text: str) -> str:
+    """What a user wrote, letter by letter."""
+    return f"'{printable(text)}'"
+
+
+def nearest(name: str) -> str | None:
+    """The known word that a name resembles."""
+    return next(iter(difflib.get_close_matches(plain(name), CLASS_OF, n=1, cutoff=0.6)), None)
 
 
 def guess(name: str) -> str:
     """A sentence's end for a name that is no class: the nearest one, and what was expected."""
-    near = difflib.get_close_matches(_plain(name), _CLASS_OF, n=1, cutoff=0.6)
-    meant = f"did you mean {_CLASS_OF[near[0]]} ({near[0]!r})? " if near else ""
+    near = nearest(name)
+    meant = f"did you mean {CLASS_OF[near]} ('{near}')? " if near else ""
+    own, other = (shlex.quote(f"{printable(name)}={to}") for to in ("EXPRESSION", "other"))
     return (
         f"{meant}Expected are {', '.join(EXPRESSIONS)}, or common spellings of these; give your "
-        f"own name a meaning with --class {name}=EXPRESSION, or leave it out with "
-        f"--class {name}=other."
+        f"own name a meaning with --class {own}, or leave it out with --class {other}."
     )
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z]", "", name.lower())

@@ -129,8 +129,8 @@ def _reduced(data: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
                 )
                 return cast(NDArray[np.uint8], image)
     raise CameraError(
-        f"{printable(path.name)} has more than {MAX_PIXELS / 1e6:.0f} megapixels, which would take too much "
-        "memory: make it smaller (only a JPEG can be read at a part of its size)"
+        f"{printable(path.name)} has more than {MAX_PIXELS / 1e6:.0f} megapixels, which would take "
+        "too much memory: make it smaller (only a JPEG can be read at a part of its size)"
     )
 
 
@@ -229,7 +229,9 @@ class PictureFolder:
         try:
             entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
         except OSError as error:
-            raise CameraError(f"the folder {printable(path)} cannot be read: {error.strerror}") from None
+            raise CameraError(
+                f"the folder {printable(path)} cannot be read: {error.strerror}"
+            ) from None
         self._pictures = []
         for entry in sorted(entries, key=lambda entry: _natural(entry.name)):
             if entry.is_file() and (is_picture(entry) or _is_gif(entry)):
@@ -238,8 +240,8 @@ class PictureFolder:
                 self._skip(entry.name, _no_picture(entry))
         if not self._pictures:
             raise CameraError(
-                f"there is no picture in the folder {printable(path)}; expected is JPEG, PNG, WebP, "
-                "BMP, TIFF or GIF"
+                f"there is no picture in the folder {printable(path)}; expected is JPEG, PNG, "
+                "WebP, BMP, TIFF or GIF"
             )
         self._next = 0
         self._frames = 0
@@ -264,7 +266,9 @@ class PictureFolder:
             index = self._frames - 1
             return Frame(image, t=float(index), index=index, file=path.name)
         if self._pictures and not self._frames:
-            raise CameraError(f"none of the {len(self)} pictures in {printable(self._path)} can be decoded")
+            raise CameraError(
+                f"none of the {len(self)} pictures in {printable(self._path)} can be decoded"
+            )
         return None
 
     def rewind(self) -> None:

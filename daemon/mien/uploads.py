@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from mien import config
 from mien.events import EXPRESSIONS, Expression
+from mien.spelling import CLASS_OF, plain
 
 MAX_FILE = 25 << 20
 """Bytes a picture may have."""
@@ -192,18 +193,6 @@ def _something_else(data: bytes) -> bool:
 
 # ── names ────────────────────────────────────────────────────────────────────────────────────────
 
-WORDS: dict[Expression, str] = {
-    "anger": "anger angry angered wut wütend ärger ärgerlich zorn zornig",
-    "disgust": "disgust disgusted ekel angeekelt abscheu",
-    "fear": "fear fearful afraid scared angst ängstlich furcht",
-    "happiness": "happiness happy joy joyful smile smiling freude fröhlich glücklich",
-    "sadness": "sadness sad unhappy trauer traurig traurigkeit",
-    "surprise": "surprise surprised überraschung überrascht",
-    "neutral": "neutral neutrality calm ruhig",
-}
-"""What people call folders of pictures, in English and German."""
-_EXPRESSION_OF = {word: name for name, words in WORDS.items() for word in words.split()}
-
 
 def clean(name: str) -> str:
     """A file's name to show and to keep: no way up, no invisible signs, 200 letters."""
@@ -217,8 +206,8 @@ def expression_of(name: str) -> int | None:
     """The expression that the nearest folder of a file is called by, the place in `EXPRESSIONS`:
     `train/3_happy/a.png` is happiness."""
     for folder in reversed(clean(name).split("/")[:-1]):
-        word = re.sub(r"[\W\d_]+", "", folder.lower())
-        if found := _EXPRESSION_OF.get(word):
+        found = CLASS_OF.get(plain(folder))
+        if found is not None and found != "other":
             return EXPRESSIONS.index(found)
     return None
 
