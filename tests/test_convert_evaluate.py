@@ -351,7 +351,7 @@ def test_wrong_labels_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFix
     for text, sentence in (
         ("a.png,anger\nb.png,fear\nc.png,fear\n", "names 2 of 3 pictures that are not in"),
         ("b.png,fear\na.png,anger\n", "names 1 of 2 pictures that are not in"),
-        ("a.png,anger\na.png,angst\n", "line 2: 'angst' is no expression"),
+        ("a.png,anger\na.png,Grief\n", "line 2: 'Grief' is no expression"),
         ("a.png\n", "line 1: expected a file and an expression"),
         ("file,label\n", "names no pictures"),
     ):

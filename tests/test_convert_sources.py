@@ -36,8 +36,8 @@ def listed(path: Path, **own: str) -> ListTable:
     return ListTable(path, Classes(own), cropped=True, **TERMS)
 
 
-def fer(path: Path) -> FerTable:
-    return FerTable(path, **TERMS)
+def fer(path: Path, **own: str) -> FerTable:
+    return FerTable(path, Classes(own), **TERMS)
 
 
 # ── names of classes ─────────────────────────────────────────────────────────────────────────────
@@ -201,7 +201,7 @@ def test_other_orders_of_columns_and_capitals_are_read(tmp_path: Path) -> None:
         ("emotion,pixels,Usage\n3,{px} x,Training\n", "line 2: pixels holds something"),
         ("emotion,pixels,Usage\n3,{px},Tranning\n", "line 2: Usage is 'Tranning', expected Train"),
         ("emotion,pixels,Usage\n3,{px}\n", "line 2: there are 2 values, expected 3"),
-        ("emotion,pixels,Usage\n3,{px},Training\n\0,1,2\n", "line 3"),
+        ("emotion,pixels,Usage\n3,{px},Training\n\0,1,2\n", "is not a text file"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_line(tmp_path: Path, text: str, sentence: str) -> None:
@@ -214,7 +214,7 @@ def test_a_wrong_table_is_refused_with_its_line(tmp_path: Path, text: str, sente
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "fer2013.csv"
     path.write_bytes(b"emotion,pixels\n\xff\xfe\x00\x01")
-    with pytest.raises(SourceError, match="is no CSV file, or a damaged one"):
+    with pytest.raises(SourceError, match="is not a text file"):
         fer(path)
     with pytest.raises(SourceError, match="There is no file"):
         fer(tmp_path / "none.csv")
@@ -373,7 +373,7 @@ def test_large_fields_are_told(tmp_path: Path) -> None:
     path = tmp_path / "wide.csv"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([["emotion", "pixels"], ["3", "1 " * 200_000]])
-    with pytest.raises(SourceError, match="no CSV file, or a damaged one: field larger"):
+    with pytest.raises(SourceError, match=r"line 2: .*, or a field is too large"):
         fer(path)
 
 

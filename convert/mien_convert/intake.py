@@ -158,7 +158,7 @@ class Intake:
             reason = "blank"
         elif found.align == VOTES_NOT_TRUSTWORTHY:
             reason = "votes of another picture"
-        elif found.votes and found.votes.index(max(found.votes)) == NOT_A_FACE:
+        elif _no_face_to_most(found):
             reason = "not a face"
         return replace(picture, reason=reason, crop=face.tobytes())
 
@@ -192,7 +192,15 @@ def _is_crop(picture: Picture) -> bool:
     return (picture.width, picture.height) == (SIDE, SIDE)
 
 
+def _no_face_to_most(found: Found) -> bool:
+    """Whether most of the voters saw no face."""
+    votes = found.votes
+    return votes is not None and votes.index(max(votes)) == NOT_A_FACE
+
+
 def _unselected(found: Found, width: int, height: int) -> Reason | None:
+    if found.label in (None, "other") and _no_face_to_most(found):
+        return "not a face"
     if found.label is None:
         return "no label"
     if found.label == "other":

@@ -1,7 +1,5 @@
 """Photographs with a word for each face, seen as the box sees them: face finder, then crop."""
 
-import csv
-import difflib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +20,9 @@ from mien.pictures import decode, is_picture
 from mien.pose import turn
 from mien.reading import Look, look
 from mien_convert.errors import DatasetError
-from mien_convert.spelling import SPELLINGS, Classes
+from mien_convert.sources import SourceError
+from mien_convert.spelling import Classes, nearest, quoted
+from mien_convert.tables import Beside, opened
 
 log = logging.getLogger(__name__)
 
@@ -118,31 +118,36 @@ def _entries(folder: Path) -> list[Path]:
 
 def _from_csv(folder: Path, labels: Path) -> list[Photograph]:
     try:
-        with labels.open(encoding="utf-8-sig", newline="") as file:
-            lines = [(n, row) for n, row in enumerate(csv.reader(file), 1) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{labels} cannot be read as a CSV file: {error}.") from None
+        with opened(labels) as table:
+            lines = [(1, table.header), *table]
+    except SourceError as error:
+        raise DatasetError(f"{labels} cannot be read as a CSV file: {error}") from None
+    beside = Beside(folder)
     # A first line with neither a picture nor an expression names the columns.
-    head = lines[0][1] if lines else []
-    named = bool(head) and (folder / head[0].strip()).is_file()
-    if head and not named and (len(head) < 2 or Classes().find(head[1]) is None):
+    _, head = lines[0]
+    named = beside(head[0].strip()) is not None
+    if not named and (len(head) < 2 or Classes().find(head[1]) is None):
         del lines[0]
     if not lines:
         raise DatasetError(
             f"{labels} names no pictures; expected lines such as 0001.jpg,happiness."
         )
-    photographs = []
+    photographs, missing = [], []
     for number, row in lines:
         if len(row) < 2:
             raise DatasetError(
-                f"{labels}, line {number}: expected a file and an expression, not {row[0]!r}."
+                f"{labels}, line {number}: expected a file and an expression, not {quoted(row[0])}."
             )
         label = _label(row[1], f"{labels}, line {number}")
-        photographs.append(Photograph(folder / row[0].strip(), label))
-    missing = [photo.file.name for photo in photographs if not photo.file.is_file()]
+        name = row[0].strip()
+        file = beside(name)
+        if file is None:
+            missing.append(name)
+        else:
+            photographs.append(Photograph(file, label))
     if missing:
         raise DatasetError(
-            f"{labels} names {len(missing)} of {len(photographs)} pictures that are not in "
+            f"{labels} names {len(missing)} of {len(lines)} pictures that are not in "
             f"{folder}: {_some(missing)}."
         )
     return _wanted(photographs)
@@ -152,11 +157,10 @@ def _label(text: str, where: str) -> int | None:
     """The index that a word means, None for one outside the seven, such as contempt."""
     found = Classes().find(text)
     if found is None:
-        words = [word for spellings in SPELLINGS.values() for word in spellings]
-        near = difflib.get_close_matches(text.strip().lower(), words, 1)
+        near = nearest(text)
         raise DatasetError(
-            f"{where}: {text.strip()!r} is no expression; expected one of {', '.join(EXPRESSIONS)}"
-            + (f" (did you mean {near[0]}?)." if near else ".")
+            f"{where}: {quoted(text.strip())} is no expression; expected one of "
+            f"{', '.join(EXPRESSIONS)}" + (f" (did you mean {near}?)." if near else ".")
         )
     return None if found == "other" else EXPRESSIONS.index(found)
 

@@ -1,7 +1,7 @@
 """Where pictures come from: the interface of a source, folders by class, and .npz files."""
 
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -178,26 +178,38 @@ class FolderSource:
 
     def _with_persons(self, wanted: bool) -> list[Found]:
         """The pictures, with whom they show only where folders tell people apart."""
+        of_part: dict[int | None, Counter[str | None]] = defaultdict(Counter)
+        for one in self._found:
+            of_part[one.usage][one.person] += 1
         count = Counter(one.person for one in self._found if one.person)
         if not wanted:
             count.clear()
-        elif len(count) == 1 and 2 * count.total() > len(self._found):
-            (name,) = count
+        # A folder that holds most of each part it is in tells nobody apart.
+        most = [
+            name
+            for name in count
+            if all(
+                len(set(among) - {None}) == 1 and 2 * among[name] > among.total()
+                for among in of_part.values()
+                if among[name]
+            )
+        ]
+        for name in most:
+            del count[name]
             self.notices.append(
                 f"the folder {name} holds most of the pictures, so it is not taken for a person"
             )
-            count.clear()
         if count:
             some = ", ".join(list(count)[:3]) + (", …" if len(count) > 3 else "")
             self.notices.append(
                 f"{len(count)} folders are taken for the persons shown ({some}); if they are none, "
                 "import with --no-persons into a new library"
             )
+        here = printable(self._here)
         return [
-            replace(one, person=f"{printable(self._here)}/{one.person}" if count and one.person
-                    else None)
+            replace(one, person=f"{here}/{one.person}" if one.person in count else None)
             for one in self._found
-        ]  # fmt: skip
+        ]
 
     def _judge(
         self, root: Path, known: dict[Class, _Class], unknown: Counter[str], pictures: int

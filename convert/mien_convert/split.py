@@ -21,6 +21,11 @@ EXAMPLES = 20
 """Crossing pictures that a report names."""
 
 
+_NO_PERSONS = (
+    "If the folders above the pictures are no persons, import with --no-persons into a new library."
+)
+
+
 class SplitError(WorkshopError, ValueError):
     """The pictures cannot be split as asked."""
 
@@ -31,7 +36,8 @@ def assign(
     """Give each group to a part so that each label comes near its shares.
 
     Groups are shuffled, then taken from the largest to the smallest; each goes where the squares of
-    what is missing, summed over the labels, shrink most.
+    what is missing, summed over the labels, shrink most. No part with a share stays empty while
+    another has two groups.
 
     Args:
         labels: [N], indices.
@@ -57,6 +63,12 @@ def assign(
         part = open_parts[gain.argmax()]
         missing[part] -= given
         part_of_group[index] = part
+    # Where groups are few and large, a small share may have got none.
+    for part in open_parts:
+        groups_of = np.bincount(part_of_group, minlength=len(shares))
+        if groups_of[part] == 0 and groups_of.max() > 1:
+            of_most = [index for index in order if part_of_group[index] == groups_of.argmax()]
+            part_of_group[of_most[-1]] = part
     return part_of_group[group]
 
 
@@ -85,7 +97,8 @@ def split(library: Library, shares: Sequence[float], seed: int) -> dict[str, Any
     if found < needed:
         raise SplitError(
             f"All {len(labels)} faces are of {found} {'person' if found == 1 else 'persons'}, too "
-            f"few for {needed} parts that share none; import pictures of other people."
+            f"few for {needed} parts that share none; import pictures of other people. "
+            f"{_NO_PERSONS}"
         )
     parts = assign(labels, groups, shares, seed)
     library.set_parts(
@@ -103,7 +116,7 @@ def keep_parts(library: Library) -> dict[str, Any]:
     can be compared with those of others.
 
     Raises:
-        SplitError: no source of the library has parts.
+        SplitError: no source of the library has parts, or one of them would be empty.
     """
     faces = library.faces("usage IS NOT NULL")
     if len(faces) == 0:
@@ -114,11 +127,43 @@ def keep_parts(library: Library) -> dict[str, Any]:
     groups = _together(faces)
     leaked = np.isin(groups, groups[faces.usage > 0])
     stays = (faces.usage > 0) | (usable & ~leaked)
+    _refuse_empty(faces, stays)
     library.set_parts(
         dict(zip(faces.ids[stays].tolist(), faces.usage[stays].tolist(), strict=True)),
         {"by": "source", "shares": None, "seed": None},
     )
     return outcome(library)
+
+
+def _refuse_empty(faces: Faces, stays: NDArray[np.bool_]) -> None:
+    """Raises SplitError when Training keeps nothing, or nothing is held out."""
+    training = faces.usage == 0
+    if not training.any():
+        raise SplitError(
+            f"The sources put all {len(faces)} faces into "
+            f"{' and '.join(USAGES[part] for part in np.unique(faces.usage))} and none into "
+            f"{USAGES[0]}. Import the part to learn from, or split with --shares."
+        )
+    if training.all():
+        raise SplitError(
+            f"The sources put all {len(faces)} faces into {USAGES[0]}, and hold out none to "
+            "measure with. Import the part to measure with, or split with --shares."
+        )
+    if (stays & training).any():
+        return
+    held_out = {person for person, usage in zip(faces.persons, faces.usage, strict=True) if usage}
+    persons = {
+        person for person, usage in zip(faces.persons, faces.usage, strict=True) if not usage
+    }
+    both = sorted(person for person in persons & held_out if person is not None)
+    why = (
+        f"each of them is of a person who is also in another part ({', '.join(both[:3])}), or is "
+        f"the same picture as one there. {_NO_PERSONS}"
+        if both
+        else "each of them is dropped, or the same picture as one in another part. See: "
+        "mien-convert library LIBRARY duplicates"
+    )
+    raise SplitError(f"{USAGES[0]} would be empty: of its {training.sum()} faces {why}")
 
 
 def _together(faces: Faces) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from mien_convert.commands.library import counts, show_counts
 from mien_convert.duplicates import mark
 from mien_convert.errors import WorkshopError
 from mien_convert.exported import BoxZip
+from mien_convert.ferplus import FerPlusFolders, is_list, lists_in
 from mien_convert.intake import Intake
 from mien_convert.library import Library
 from mien_convert.search import PIXABAY, DuckDuckGo, Pace, Pixabay, SearchSource, Service
@@ -20,7 +21,7 @@ from mien_convert.sources import FolderSource, NpzSource, Source, SourceError
 from mien_convert.spelling import Classes
 from mien_convert.tables import FerTable, ListTable, columns, is_votes, join_votes
 
-KINDS = {".csv": "csv", ".npz": "npz", ".zip": "zip"}
+KINDS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".npz": "npz", ".zip": "zip"}
 KEY = "MIEN_PIXABAY_KEY"
 
 
@@ -42,6 +43,10 @@ def add(subcommands: Any) -> None:
     parser.add_argument(
         "--cropped", action="store_true",
         help="the pictures are faces already, framed as FER-2013 frames them",
+    )  # fmt: skip
+    parser.add_argument(
+        "--no-persons", action="store_true",
+        help="folders besides classes and parts are not the persons shown",
     )  # fmt: skip
     parser.add_argument("--licence", default="not stated", metavar="TEXT")
     parser.add_argument("--consent", default="not stated", metavar="TEXT", help="of those shown")
@@ -110,14 +115,20 @@ def _source(arguments: argparse.Namespace, kind: str, library: Library) -> Sourc
     classes = Classes(dict(arguments.classes))
     if kind == "search":
         return _search(arguments, classes, library)
+    if kind == "folders" and lists_in(path):
+        return FerPlusFolders(path, **terms)
     if kind == "folders":
-        return FolderSource(path, classes, cropped=arguments.cropped, **terms)
+        return FolderSource(
+            path, classes, cropped=arguments.cropped, persons=not arguments.no_persons, **terms
+        )
     if kind == "npz":
         return NpzSource(path, **terms)
     if kind == "zip":
         return BoxZip(path)
+    if is_list(path):
+        return FerPlusFolders(path, **terms)
     if "pixels" in columns(path):
-        return FerTable(path, **terms)
+        return FerTable(path, classes, **terms)
     return ListTable(path, classes, cropped=arguments.cropped, **terms)
 
 
