@@ -29,6 +29,7 @@ from mien.bundle import (
     load_bundle,
 )
 from mien.classifier import LiteRTClassifier, known_answer
+from mien.filenames import quoted, reason
 from mien_convert.card import model_card
 from mien_convert.cleaning import clean
 from mien_convert.dataset import (
@@ -78,7 +79,8 @@ def make_bundle(run_folder: Path, data: Path, out: Path) -> dict[str, Any]:
         )
     if not NAME.fullmatch(out.name):
         raise WorkshopError(
-            f"A bundle cannot be called {out.name!r}: {NAME_WORDS}. Name the folder otherwise."
+            f"A bundle cannot be called {quoted(out.name)}: {NAME_WORDS}. "
+            "Name the folder otherwise."
         )
     training, held_out = _split(data, run.data_sha256, f"{run_folder} was")
     if out.exists() and (out.is_file() or any(out.iterdir())):
@@ -103,7 +105,7 @@ def make_bundle(run_folder: Path, data: Path, out: Path) -> dict[str, Any]:
             out.rmdir()
         unfinished.rename(out)
     except OSError as error:
-        raise WorkshopError(f"The bundle {out} cannot be written: {error}.") from error
+        raise WorkshopError(f"The bundle {out} cannot be written: {reason(error)}.") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     if warning := document["parity"]["warning"]:
@@ -136,7 +138,7 @@ def refresh(folder: Path, data: Path, figures: Sequence[Path] = ()) -> dict[str,
         document["edgetpu"] = _compiled(folder, document)
         _write(folder, document)
     except OSError as error:
-        raise WorkshopError(f"The bundle {folder} cannot be written: {error}.") from error
+        raise WorkshopError(f"The bundle {folder} cannot be written: {reason(error)}.") from error
     load_bundle(folder)
     return document
 
@@ -164,7 +166,7 @@ def pack(folder: Path, out: Path) -> dict[str, Any]:
                 archive.writestr(entry, (folder / name).read_bytes())
         unfinished.rename(out)
     except OSError as error:
-        raise WorkshopError(f"The zip {out} cannot be written: {error}.") from error
+        raise WorkshopError(f"The zip {out} cannot be written: {reason(error)}.") from error
     finally:
         unfinished.unlink(missing_ok=True)
     size, digest = out.stat().st_size, file_sha256(out)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.events import EXPRESSIONS
+from mien.filenames import reason
 from mien_convert.errors import DatasetError
 
 LABELS = EXPRESSIONS
@@ -73,7 +74,7 @@ def load_dataset(path: Path, usage: str | None = None) -> Dataset:
             names = ("images", "labels", "fer_plus", "usage", "align")
             arrays = {name: stored[name] for name in names if name in stored.files}
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise DatasetError(f"{path} cannot be read as an .npz file: {error}.") from error
+        raise DatasetError(f"{path} cannot be read as an .npz file: {reason(error)}.") from error
 
     for name in ("images", "labels"):
         if name not in arrays:

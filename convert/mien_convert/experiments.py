@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from mien.filenames import reason
 from mien_convert import plots
 from mien_convert.errors import TrainingError, WorkshopError
 from mien_convert.network import require
@@ -253,5 +254,5 @@ def write(folder: Path, rows: Sequence[dict[str, Any]]) -> list[str]:
             lines.writerows(row | {"classes": " ".join(row["classes"])} for row in rows)
         text.write_text(markdown_table(rows), "utf-8")
     except OSError as error:
-        raise WorkshopError(f"{folder} cannot be written to: {error}.") from error
+        raise WorkshopError(f"{folder} cannot be written to: {reason(error)}.") from error
     return [table.name, text.name, *plots.save(curves(rows), folder, "curves")]

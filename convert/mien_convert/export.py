@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mien.filenames import printable
 from mien_convert.dataset import LABELS, USAGES
 from mien_convert.errors import WorkshopError
 from mien_convert.library import Library
@@ -58,7 +59,7 @@ def export(library: Library, out: Path) -> dict[str, Any]:
         parts[0].write_bytes(data.getbuffer())
         told = {
             "version": VERSION,
-            "data": out.name,
+            "data": printable(out.name),
             "sha256": hashlib.sha256(data.getbuffer()).hexdigest(),
             "labels": list(LABELS),
             "pictures": len(faces),
@@ -73,7 +74,7 @@ def export(library: Library, out: Path) -> dict[str, Any]:
             "sources": _sources(library, Counter(faces.sources.tolist())),
             "left_out": dict(library.left_out()),
         }
-        parts[1].write_text(json.dumps(told, ensure_ascii=False, indent=2) + "\n")
+        parts[1].write_text(json.dumps(told, ensure_ascii=False, indent=2) + "\n", "utf-8")
         os.replace(parts[0], out)
         os.replace(parts[1], sidecar)
     except OSError as error:

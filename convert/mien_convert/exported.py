@@ -16,6 +16,7 @@ import msgspec
 
 from mien import exchange
 from mien.exchange import ExportedFace, Manifest
+from mien.filenames import printable, quoted, reason
 from mien_convert.dataset import file_sha256
 from mien_convert.intake import header
 from mien_convert.library import SourceRow
@@ -53,7 +54,7 @@ class BoxZip:
             face.sha256 for face in manifest.faces if exchange.IMPROVE not in face.consents
         ]
         self.row = SourceRow(
-            f"box:{manifest.box}", f"box {manifest.box}", "box", str(path), file_sha256(path),
+            f"box:{manifest.box}", f"box {manifest.box}", "box", printable(path), file_sha256(path),
             "as agreed with the persons shown", exchange.IMPROVE,
         )  # fmt: skip
         self.notices: list[str] = []
@@ -65,7 +66,8 @@ class BoxZip:
         strange = [name for name in self._zip.namelist() if name not in named]
         if strange:
             self.notices.append(
-                f"{len(strange)} files in {path.name} are not in its manifest ({strange[0]}, …)"
+                f"{len(strange)} files in {printable(path.name)} are not in its manifest "
+                f"({strange[0]}, …)"
             )
         self._box = manifest.box
 
@@ -101,7 +103,8 @@ def _opened(path: Path) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(path)
     except _BROKEN as error:
         raise SourceError(
-            f"{path} is no zip, or only a part of one ({error}); copy it from the box again."
+            f"{path} is no zip, or only a part of one ({reason(error)}); copy it from the "
+            "box again."
         ) from error
     members = archive.infolist()
     trouble = None
@@ -110,11 +113,11 @@ def _opened(path: Path) -> zipfile.ZipFile:
     for member in members:
         name = PurePosixPath(member.filename)
         if name.is_absolute() or ".." in name.parts or "\\" in member.filename or ":" in str(name):
-            trouble = f"it names a file outside of itself, {member.filename!r}"
+            trouble = f"it names a file outside of itself, {quoted(member.filename)}"
         elif member.flag_bits & 1:
-            trouble = f"{member.filename!r} in it is locked with a password"
+            trouble = f"{quoted(member.filename)} in it is locked with a password"
     if twice:
-        trouble = f"it has {twice[0]!r} twice"
+        trouble = f"it has {quoted(twice[0])} twice"
     elif len(members) > exchange.MAX_PICTURES + 1:
         trouble = f"it has {len(members)} files, more than {exchange.MAX_PICTURES + 1}"
     elif total > MAX_TOTAL_BYTES:
@@ -147,7 +150,9 @@ def _manifest(path: Path, archive: zipfile.ZipFile) -> Manifest:
     except Unusable as error:
         raise SourceError(f"{path} is refused, for {error}.") from None
     except _BROKEN as error:
-        raise SourceError(f"{path} is damaged ({error}); copy it from the box again.") from error
+        raise SourceError(
+            f"{path} is damaged ({reason(error)}); copy it from the box again."
+        ) from error
 
 
 def _bounded(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:

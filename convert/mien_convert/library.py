@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.filenames import printable, reason
 from mien_convert.dataset import LABELS, USAGES, VOTE_COLUMNS
 from mien_convert.errors import WorkshopError
 
@@ -180,7 +181,7 @@ class Library:
         except (OSError, sqlite3.Error) as error:
             if isinstance(error, LibraryError):
                 raise
-            raise LibraryError(f"The library {file} cannot be opened: {error}.") from error
+            raise LibraryError(f"The library {file} cannot be opened: {reason(error)}.") from error
         library = cls(folder, database)
         try:
             library._prepare()
@@ -218,6 +219,9 @@ class Library:
 
     def source(self, row: SourceRow) -> int:
         """The id of a source; it is added when it is new, under a name that is free."""
+        row = row._replace(
+            **{name: printable(text) for name, text in row._asdict().items() if text is not None}
+        )
         with self._transaction():
             known = self._one("SELECT id FROM sources WHERE key = ?", row.key)
             if known is not None:

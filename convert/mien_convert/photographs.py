@@ -16,12 +16,13 @@ from mien.config import Config
 from mien.crop import SIDE, crop
 from mien.events import EXPRESSIONS
 from mien.faces import Face, FaceFinder, open_finder
+from mien.filenames import quoted
 from mien.pictures import decode, is_picture
 from mien.pose import turn
 from mien.reading import Look, look
 from mien_convert.errors import DatasetError
 from mien_convert.sources import SourceError
-from mien_convert.spelling import Classes, nearest, quoted
+from mien_convert.spelling import Classes, nearest
 from mien_convert.tables import Beside, opened
 
 log = logging.getLogger(__name__)

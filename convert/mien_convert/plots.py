@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.filenames import reason
 from mien_convert.dataset import LABELS
 from mien_convert.errors import WorkshopError
 from mien_convert.network import require
@@ -33,7 +34,7 @@ def save(figure: Any, folder: Path, name: str) -> list[str]:
             figure.savefig(folder / files[0], dpi=150)
             figure.savefig(folder / files[1], metadata={"Date": None})
     except OSError as error:
-        raise WorkshopError(f"{folder} cannot be written to: {error}.") from error
+        raise WorkshopError(f"{folder} cannot be written to: {reason(error)}.") from error
     return files
 
 

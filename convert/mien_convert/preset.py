@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from mien.filenames import quoted, reason
 from mien_convert.dataset import LABELS
 from mien_convert.errors import WorkshopError
 
@@ -169,11 +170,11 @@ def read_text(kind: str, name: str) -> str:
         try:
             return Path(name).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise WorkshopError(f"The {kind} {name} cannot be read: {error}.") from error
+            raise WorkshopError(f"The {kind} {name} cannot be read: {reason(error)}.") from error
     names = shipped_names(kind)
     if name not in names:
         raise WorkshopError(
-            f"There is no {kind} called {name!r}; there are: {', '.join(names)}; "
+            f"There is no {kind} called {quoted(name)}; there are: {', '.join(names)}; "
             "or name a file that ends in .toml."
         )
     return (resources.files("mien_convert") / f"{kind}s" / f"{name}.toml").read_text("utf-8")

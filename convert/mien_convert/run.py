@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from mien.filenames import reason
 from mien_convert import network
 from mien_convert.errors import TrainingError, WorkshopError
 from mien_convert.preset import Preset
@@ -86,7 +87,7 @@ def read_run(checkpoint: Path) -> Run:
     try:
         return msgspec.json.decode((checkpoint / "run.json").read_bytes(), type=Run)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise TrainingError(f"{checkpoint} is not a whole checkpoint: {error}.") from error
+        raise TrainingError(f"{checkpoint} is not a whole checkpoint: {reason(error)}.") from error
 
 
 def load_averaged(checkpoint: Path) -> Any:
@@ -104,7 +105,7 @@ def load_averaged(checkpoint: Path) -> Any:
     try:
         return keras.saving.load_model(checkpoint / "averaged.keras", compile=False)
     except (OSError, ValueError) as error:
-        raise TrainingError(f"{checkpoint} is not a whole checkpoint: {error}.") from error
+        raise TrainingError(f"{checkpoint} is not a whole checkpoint: {reason(error)}.") from error
 
 
 def load_network(checkpoint: Path) -> Any:

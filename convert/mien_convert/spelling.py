@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Mapping
 
 from mien.events import EXPRESSIONS
-from mien.filenames import printable
+from mien.filenames import printable, quoted
 from mien.spelling import CLASS_OF, plain
 from mien.spelling import SPELLINGS as SPELLINGS
 from mien.spelling import Class as Class
@@ -78,11 +78,6 @@ class Classes:
 def _composed(name: str) -> str:
     """A name as people type it, whichever way a system writes its accents."""
     return unicodedata.normalize("NFC", printable(name))
-
-
-def quoted(text: str) -> str:
-    """What a user wrote, letter by letter."""
-    return f"'{printable(text)}'"
 
 
 def nearest(name: str) -> str | None:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mien.csvfile import CsvError, Table
-from mien.filenames import printable
+from mien.filenames import printable, quoted
 from mien_convert.dataset import LABELS, NOT_A_FACE, USAGES, VOTE_COLUMNS, file_sha256
 from mien_convert.library import SIDE, Library, SourceRow
 from mien_convert.sources import Found, SourceError, Unusable
-from mien_convert.spelling import Class, Classes, guess, part_of, quoted
+from mien_convert.spelling import Class, Classes, guess, part_of
 
 VOTES = (
     "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt",

@@ -17,6 +17,7 @@ import msgspec
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from mien.filenames import reason
 from mien_convert import network
 from mien_convert.dataset import file_sha256, load_dataset
 from mien_convert.errors import DatasetError, WorkshopError
@@ -205,7 +206,7 @@ def _open(tuning: Tuning, out: Path, resume: bool) -> Any:
             trials.mkdir(parents=True, exist_ok=True)
             file.write_bytes(msgspec.json.format(msgspec.json.encode(tuning)))
     except OSError as error:
-        raise WorkshopError(f"The tuning in {out} cannot be begun: {error}.") from error
+        raise WorkshopError(f"The tuning in {out} cannot be begun: {reason(error)}.") from error
     except (ValueError, KeyError, RuntimeError) as error:
         raise WorkshopError(
             f"The state of the tuning in {out} is damaged ({error!r}); name another folder."
@@ -325,7 +326,7 @@ def _result(tuning: Tuning, oracle: Any, out: Path) -> dict[str, Any]:
     try:
         (out / "best.toml").write_bytes(head.encode() + msgspec.toml.encode(document))
     except OSError as error:
-        raise WorkshopError(f"{out} cannot be written to: {error}.") from error
+        raise WorkshopError(f"{out} cannot be written to: {reason(error)}.") from error
     done = _finished(oracle)
     values = [trial.hyperparameters.values for trial in done]
     return {

@@ -17,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from mien.events import EXPRESSIONS, MienError
+from mien.filenames import quoted, reason
 
 FORMAT = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -97,13 +98,13 @@ def load_bundle(path: Path) -> Bundle:
     except FileNotFoundError:
         raise BundleError(f"{path} is no bundle: it has no bundle.toml") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BundleError(f"{toml} cannot be read: {error}") from None
+        raise BundleError(f"{toml} cannot be read: {reason(error)}") from None
     except msgspec.ValidationError as error:
         raise BundleError(f"{toml} is not complete: {error}") from None
     if bundle.format != FORMAT:
         raise BundleError(f"{toml} has format {bundle.format}, this version reads {FORMAT}")
     if not NAME.fullmatch(bundle.name):
-        raise BundleError(f"{toml}: its name is {bundle.name!r}; {NAME_WORDS}")
+        raise BundleError(f"{toml}: its name is {quoted(bundle.name)}; {NAME_WORDS}")
     if bundle.labels != list(EXPRESSIONS):
         raise BundleError(
             f"{toml}: labels are {', '.join(bundle.labels)}; Mien needs {', '.join(EXPRESSIONS)}"
@@ -115,7 +116,9 @@ def load_bundle(path: Path) -> Bundle:
             raise BundleError(f"{toml}: [files] does not name {needed}")
     for name, expected in bundle.files.items():
         if Path(name).name != name:
-            raise BundleError(f"{toml}: [files] names {name!r}, which lies outside its bundle")
+            raise BundleError(
+                f"{toml}: [files] names {quoted(name)}, which lies outside its bundle"
+            )
         _verify(path / name, expected)
     return bundle
 

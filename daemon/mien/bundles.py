@@ -24,6 +24,7 @@ import msgspec
 
 from mien.bundle import LOOSE_FILES, NAME, Bundle, BundleError, load_bundle, shipped_bundle
 from mien.config import Config
+from mien.filenames import quoted, reason
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Bundles:
         except (OSError, UnicodeDecodeError) as error:
             raise BundleError(f"{self._list} cannot be read: {error}; {_CURE}") from None
         if strange := [name for name in names if not NAME.fullmatch(name)]:
-            raise BundleError(f"{self._list} is damaged: it names {strange[0]!r}; {_CURE}")
+            raise BundleError(f"{self._list} is damaged: it names {quoted(strange[0])}; {_CURE}")
         return names if SHIPPED in names else [SHIPPED, *names]
 
     @property
@@ -128,7 +129,7 @@ class Bundles:
         if name != SHIPPED and name not in self.installed:
             have = ", ".join([SHIPPED, *self.installed])
             raise BundleError(
-                f"no bundle {name!r} is installed in {self.folder}; there are: {have}"
+                f"no bundle {quoted(name)} is installed in {self.folder}; there are: {have}"
             )
         return load_bundle(self.path(name))
 
@@ -182,7 +183,7 @@ class Bundles:
         """Delete an installed bundle that is not the active one."""
         if name == SHIPPED or name not in self.installed:
             raise BundleError(
-                f"{name!r} is not an installed bundle; installed are: "
+                f"{quoted(name)} is not an installed bundle; installed are: "
                 f"{', '.join(self.installed) or 'none'}"
             )
         history = self.history
@@ -307,7 +308,7 @@ def _opened(source: Path) -> Iterator[Iterator[tuple[str, int, IO[bytes]]]]:
         except (
             zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError,
         ) as error:  # fmt: skip
-            raise BundleError(f"{source} is damaged: {error}; copy it again") from None
+            raise BundleError(f"{source} is damaged: {reason(error)}; copy it again") from None
 
 
 def _of_folder(bundle: Bundle) -> Generator[tuple[str, int, IO[bytes]], None, None]:
@@ -326,9 +327,11 @@ def _of_zip(
     for entry, path in zip(entries, paths, strict=True):
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if path.parent != paths[0].parent or len(path.parts) > 2 or not NAME.fullmatch(path.name):
-            raise BundleError(f"{source} is no bundle: it holds {entry.filename!r}")
+            raise BundleError(f"{source} is no bundle: it holds {quoted(entry.filename)}")
         if kind not in (0, stat.S_IFREG) or entry.flag_bits & 1:
-            raise BundleError(f"{source} is no bundle: {entry.filename!r} is a link or encrypted")
+            raise BundleError(
+                f"{source} is no bundle: {quoted(entry.filename)} is a link or encrypted"
+            )
     if len({path.name for path in paths} | {"bundle.toml"}) != len(paths):
         raise BundleError(f"{source} is no bundle: no bundle.toml, or one name twice")
     for entry, path in zip(entries, paths, strict=True):

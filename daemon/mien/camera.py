@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from mien.clock import Clock
 from mien.config import Camera
 from mien.events import MienError, Status
+from mien.filenames import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,17 +154,18 @@ def _device(spec: str, path: Path) -> str:
     """The device that `spec` names, by path or by part of its stable name."""
     if path.exists():
         if not stat.S_ISCHR(path.stat().st_mode):
-            raise CameraError(f"{spec} is neither a camera, a file nor a folder")
-        return str(path)
+            raise CameraError(f"{printable(spec)} is neither a camera, a file nor a folder")
+        # A link may be called in a way that no library takes; a device is not.
+        return str(path if printable(path) == str(path) else path.resolve())
     stable = [entry for entry in _entries("/dev/v4l/by-id") if _captures(entry)]
     named = [entry for entry in stable if spec.lower() in Path(entry).name.lower()]
     if len(named) == 1 and "/" not in spec:
         return named[0]
     if len(named) > 1 and "/" not in spec:
-        raise CameraError(f"several cameras are called {spec!r}: {', '.join(named)}; name one")
+        raise CameraError(f"several cameras are called '{spec}': {', '.join(named)}; name one")
     known = ", ".join(stable) or "none with a stable name"
     raise CameraError(
-        f"there is no camera, file or folder {spec!r}; cameras plugged in now: {known}"
+        f"there is no camera, file or folder '{printable(spec)}'; cameras plugged in now: {known}"
     )
 
 

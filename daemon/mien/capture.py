@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mien.camera import OPEN_S, CameraError, CameraStalled, Frame, shown
 from mien.clock import Clock
 from mien.config import Camera
+from mien.filenames import printable
 
 log = logging.getLogger(__name__)
 
@@ -183,13 +184,13 @@ def _why_no_device(device: str) -> str:
 
 def open_stream(url: str, config: Camera, clock: Clock) -> LiveSource:
     """An RTSP camera (over TCP), or MJPEG over HTTP, through FFmpeg."""
-    name = f"camera {shown(url)}"
+    name = f"camera {printable(shown(url))}"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
     except ValueError:  # a port that is none
         host = port = None
-    if host is None or port is None:
+    if host is None or port is None or printable(url) != url:
         raise CameraError(f"{name}: this is no URL such as {' or '.join(_EXAMPLES)}")
 
     def open_it() -> Device:

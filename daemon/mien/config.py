@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from mien.events import ROOM, MienError
+from mien.filenames import quoted
 
 Point = tuple[Annotated[float, Meta(ge=0, le=1)], Annotated[float, Meta(ge=0, le=1)]]
 Polygon = Annotated[list[Point], Meta(min_length=3)]
@@ -305,7 +306,7 @@ class _Reader:
         ):
             value = getattr(given[section], key) if section in given else None
             if value and not Path(value).expanduser().exists():
-                self._problem(section, key, value, f"there is no file {value!r}")
+                self._problem(section, key, value, f"there is no file {quoted(value)}")
 
     def _problem(self, section: str, key: str | None, value: Any, message: str) -> None:
         line = self._line(section, key)

@@ -8,6 +8,7 @@ import codecs
 import io
 import os
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,3 +53,18 @@ def openable(path: Path) -> Iterator[str]:
         return
     with path.open("rb") as file:
         yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
+
+
+def quoted(text: object) -> str:
+    """What a user wrote, letter by letter, but for signs that steer a terminal. `repr` would double
+    backslashes and hide letters."""
+    told = (
+        one.encode("unicode_escape").decode() if unicodedata.category(one) == "Cc" else one
+        for one in printable(text)
+    )
+    return f"'{''.join(told)}'"
+
+
+def reason(error: Exception) -> str:
+    """Why something failed, in the system's words, without the file's name as `repr` writes it."""
+    return (error.strerror if isinstance(error, OSError) else None) or printable(error)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mien.bundle import load_bundle
 from mien.classifier import LiteRTClassifier, probabilities
 from mien.config import Config
+from mien.filenames import printable
 from mien.reading import read
 from mien_convert import plots
 from mien_convert.commands import EVALUATION_DATA, add_command
@@ -160,7 +161,7 @@ def _found(
         "with_face": len(faces.crops),
         "several": faces.several,
         "cropped_already": faces.looks.count(None),
-        "without_face": [photo.file.name for photo in faces.without_face],
+        "without_face": [printable(photo.file.name) for photo in faces.without_face],
         "missed": {label: missed[label] for label in LABELS if missed[label]},
         "skipped": faces.skipped,
         "balanced_accuracy_of_all": of_all(
@@ -187,7 +188,7 @@ def _write(folder: Path, figures: dict[str, Any], arguments: argparse.Namespace)
         if "against" in figures:
             tables.append((figures["against"]["bundle"], figures["against"]["conditions"]))
         files += plots.save(plots.robustness(tables), folder, "robustness")
-    read = f"{arguments.usage} of {arguments.data.name}:" if arguments.usage else "Read:"
+    read = f"{arguments.usage} of {printable(arguments.data.name)}:" if arguments.usage else "Read:"
     try:
         text = json.dumps(figures, ensure_ascii=False, indent=1)
         (folder / "figures.json").write_text(text, "utf-8")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mien.bundle import load_bundle
 from mien.classifier import LiteRTClassifier, probabilities
+from mien.filenames import printable
 from mien_convert import plots
 from mien_convert.commands import EVALUATION_DATA, add_command, positive
 from mien_convert.dataset import LABELS, USAGES, load_dataset
@@ -138,9 +139,9 @@ def _pictures(
     return (
         faces.crops,
         np.array(labels, np.int64),
-        [one.file.stem for one in faces.photographs],
+        [printable(one.file.stem) for one in faces.photographs],
         {
-            "without_face": [one.file.name for one in faces.without_face],
+            "without_face": [printable(one.file.name) for one in faces.without_face],
             "skipped": faces.skipped,
             "notice": notice,
         },

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from mien.events import EXPRESSIONS, Expression
+from mien.filenames import quoted
 from mien_convert.commands import add_command, positive
 from mien_convert.commands.library import counts, show_counts
 from mien_convert.duplicates import mark
@@ -95,7 +96,7 @@ def show(result: dict[str, Any]) -> None:
 def _meaning(text: str) -> tuple[str, str]:
     name, equals, meaning = text.partition("=")
     if not (name and equals and meaning):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=EXPRESSION")
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not of the form NAME=EXPRESSION")
     return name, meaning
 
 
@@ -138,8 +139,8 @@ def _search(arguments: argparse.Namespace, classes: Classes, library: Library) -
     label: Expression | None = arguments.label or next(named, None)
     if label is None:
         raise SourceError(
-            f"The words {arguments.source!r} name no expression; say what the pictures shall be "
-            f"taken for with --label, one of {', '.join(EXPRESSIONS)}."
+            f"The words {quoted(arguments.source)} name no expression; say what the pictures "
+            f"shall be taken for with --label, one of {', '.join(EXPRESSIONS)}."
         )
     pace = Pace()
     service: Service

@@ -18,6 +18,7 @@ from mien.commands.run import load_config
 from mien.config import Config, control_socket
 from mien.control import ControlClient, ControlError
 from mien.events import MienError
+from mien.filenames import quoted
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if (wanted := WITH_NAME.get(args.action)) and not args.bundle:
         raise MienError(f"`mien models {args.action}` needs the {wanted}")
     if args.bundle and not wanted:
-        raise MienError(f"`mien models {args.action}` takes no {args.bundle!r}")
+        raise MienError(f"`mien models {args.action}` takes no {quoted(args.bundle)}")
     config = load_config(args.config)
     bundles = Bundles(config.state_dir)
     match args.action:
