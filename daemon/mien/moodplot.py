@@ -22,6 +22,7 @@ text{fill:var(--ink);font:13px system-ui,sans-serif}.soft{fill:var(--soft);font-
 
 def svg(found: Analysis, name: str) -> str:
     """The whole picture; `name` is what the reports are called."""
+    name = "".join(sign if sign.isprintable() else "�" for sign in name)  # XML knows few others
     shares, ratio = found.shares, found.only_positive_to_only_negative
     said = [
         f"{whose(found)}, {sum(found.dropped.values()):,} rows dropped",
