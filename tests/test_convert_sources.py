@@ -1,15 +1,23 @@
 """Sources of pictures: folders, tables, FER+, .npz and a box's zip; and what is refused."""
 
 import csv
+import io
+import os
+import shlex
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
+from babel.messages.pofile import read_po
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import mien_web
 from library_samples import (
     face,
     fer_csv,
@@ -19,7 +27,10 @@ from library_samples import (
     take,
     write,
 )
+from mien import uploads
+from mien.events import EXPRESSIONS
 from mien_convert.errors import DatasetError, WorkshopError
+from mien_convert.ferplus import FerPlusFolders, lists_in
 from mien_convert.library import Library
 from mien_convert.sources import FolderSource, NpzSource, SourceError
 from mien_convert.spelling import SPELLINGS, Classes
@@ -50,6 +61,9 @@ def fer(path: Path, **own: str) -> FerTable:
         ("angry", "anger"), ("disgusted", "disgust"), ("Fearful", "fear"), ("sad", "sadness"),
         ("surprised", "surprise"), ("Neutral ", "neutral"), ("contempt", "other"),
         ("hapy", None), ("0", None), ("", None),
+        ("Angst", "fear"), ("2_Überraschung", "surprise"), ("U\u0308berraschung", "surprise"),
+        ("Ueberraschung", "surprise"), ("WUT", "anger"), ("wütend", "anger"), ("Ekel", "disgust"),
+        ("Trauer", "sadness"), ("Freude", "happiness"), ("Verachtung", "other"),
     ],
 )  # fmt: skip
 def test_common_spellings(name: str, label: str | None) -> None:
@@ -59,6 +73,21 @@ def test_common_spellings(name: str, label: str | None) -> None:
 def test_no_spelling_means_two_classes() -> None:
     words = [word for spellings in SPELLINGS.values() for word in spellings]
     assert len(words) == len(set(words))
+
+
+def test_the_pages_own_words_are_known_in_each_language() -> None:
+    for catalogue in (Path(mien_web.__file__).parent / "translations").glob("*/LC_MESSAGES/*.po"):
+        told = {m.id: m.string for m in read_po(io.BytesIO(catalogue.read_bytes()))}
+        for expression in EXPRESSIONS:
+            word = told[expression]
+            assert Classes().find(word) == expression
+            assert uploads.expression_of(f"{word}/a.png") == EXPRESSIONS.index(expression)
+
+
+def test_a_name_of_ones_own_is_known_however_a_system_writes_its_accents() -> None:
+    classes = Classes({"fröhlichste": "happy", r"b\xf6se": "angry"})
+    assert classes.find("fro\u0308hlichste") == "happiness"
+    assert classes.find(os.fsdecode(b"b\xf6se")) == "anger"
 
 
 def test_a_name_of_ones_own_goes_first_and_must_mean_something() -> None:
@@ -92,6 +121,98 @@ def test_folders_give_label_part_and_person(tmp_path: Path) -> None:
     assert [one.person for one in found.values()] == [anna, None, None, anna, None]
 
 
+def persons(root: Path, **options: Any) -> dict[str | None, int]:
+    source = FolderSource(root, Classes(), cropped=True, **TERMS, **options)
+    names = [one.person and one.person.removeprefix(f"{root.resolve()}/") for one in source]
+    return dict(Counter(names))
+
+
+def a_set(root: Path, *folders: str, each: int = 2) -> Path:
+    """Pictures of two classes in each of these folders."""
+    for folder in folders:
+        for name in ("happy", "sad"):
+            for i in range(each):
+                write(root / folder / name / f"{i}.png", face(i))
+    return root
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ["images/train", "images/validation"], ["whatever/train", "whatever/test"],
+        ["set1/train", "set1/test", "set2/train", "set2/test"], ["nested/deeper"], ["FER2013"],
+        ["train/images", "test/images"], ["train/this", "test/that"],
+        ["train/fold_1", "train/fold_2"],
+        ["Bilder", "CK+48", "archive/data"],
+    ],
+)  # fmt: skip
+def test_a_folder_of_many_people_is_not_one_person(tmp_path: Path, folders: list[str]) -> None:
+    assert persons(a_set(tmp_path, *folders)) == {None: 4 * len(folders)}
+
+
+def test_folders_side_by_side_are_persons_and_that_is_said(tmp_path: Path) -> None:
+    root = a_set(tmp_path / "faces", "train/anna", "train/ben", "test/eve", "test/ben")
+    assert persons(root) == {"anna": 4, "ben": 8, "eve": 4}
+    assert persons(root, persons=False) == {None: 16}
+    assert [notice for notice in folders(root).notices if "taken for the persons" in notice] == [
+        "3 folders are taken for the persons shown (ben, eve, anna); if they are none, import with "
+        "--no-persons into a new library"
+    ]
+
+
+def test_folders_below_the_class_are_persons(tmp_path: Path) -> None:
+    for name, who in (("happy", "p1"), ("sad", "p1"), ("sad", "p2")):
+        write(tmp_path / "data" / name / who / "1.png", face(1))
+    assert persons(tmp_path) == {"p1": 2, "p2": 1}
+
+
+def test_links_are_followed_once_and_never_upwards(tmp_path: Path) -> None:
+    root = a_set(tmp_path / "faces", "")
+    elsewhere = a_set(tmp_path / "elsewhere", "", each=3)
+    (elsewhere / "happy" / "back").symlink_to(root)
+    for link, to in (
+        ("happy/loop", ".."), ("sad/again", root), ("sad/top", "/"), ("sad/broken", "nowhere"),
+        ("fear", elsewhere / "happy"), ("afraid", elsewhere / "happy"), ("joy", "happy"),
+    ):  # fmt: skip
+        (root / link).symlink_to(to)
+    (root / "happy" / "twice.png").symlink_to("0.png")
+    os.link(root / "happy" / "0.png", root / "happy" / "hard.png")
+    source = folders(root)
+    assert [one.address for one in source] == [
+        "afraid/0.png", "afraid/1.png", "afraid/2.png", "happy/0.png", "happy/1.png",
+        "sad/0.png", "sad/1.png",
+    ]  # fmt: skip
+    (told,) = (notice for notice in source.notices if "lead" in notice)
+    assert told.startswith("8 links lead to what is read already (")
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: Any) -> None:
+    root = a_set(tmp_path, "")
+    (root / "happy" / "closed").mkdir()
+    scandir = os.scandir
+
+    def refusing(path: Path) -> Any:
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert "1 folders cannot be read: happy/closed (Permission denied)" in folders(root).notices
+
+
+def test_names_that_are_not_utf_8_are_imported(tmp_path: Path) -> None:
+    root = tmp_path / os.fsdecode(b"B\xfccher")
+    for i, name, who in ((1, "happy", b"J\xf6rg"), (2, "sad", b"J\xf6rg"), (3, "sad", b"Eve")):
+        write(root / name / os.fsdecode(who) / os.fsdecode(b"\xe9.png"), face(i))
+    take(tmp_path / "library", folders(root))
+    assert rows(tmp_path / "library", "address, stage") == [
+        (r"happy/J\xf6rg/\xe9.png", 2), (r"sad/Eve/\xe9.png", 2), (r"sad/J\xf6rg/\xe9.png", 2),
+    ]  # fmt: skip
+    assert take(tmp_path / "library", folders(root)).added == 0
+    with pytest.raises(SourceError, match=r"'J\\xf6rg=EXPRESSION'"):
+        folders(root / "happy")
+
+
 def test_a_folder_without_folders_is_a_class_by_its_own_name(tmp_path: Path) -> None:
     write(tmp_path / "glad" / "1.png", face(1))
     (one,) = folders(tmp_path / "glad", glad="happiness")
@@ -108,6 +229,23 @@ def test_a_misspelt_folder_names_the_nearest_class(tmp_path: Path) -> None:
     assert "Expected are anger, disgust, fear" in str(error.value)
     assert "--class hapy=EXPRESSION" in str(error.value)
     assert len(folders(tmp_path, hapy="happiness")) == 2
+
+
+@pytest.mark.parametrize(
+    ("folder", "named"),
+    [
+        ("DATASET/train/1", "1"), ("faces/hapy/anna", "hapy"), ("a/b/c", "c"),
+        ("images/Sehr Glücklich", "Sehr Glücklich"), ("x/train/Klasse A/images", "Klasse A"),
+    ],
+)  # fmt: skip
+def test_the_folder_that_should_be_a_class_is_named_as_it_is(
+    tmp_path: Path, folder: str, named: str
+) -> None:
+    write(tmp_path / folder / "1.png", face(1))
+    with pytest.raises(SourceError) as error:
+        folders(tmp_path)
+    assert f"The folder {named} in " in str(error.value)
+    assert f"--class {shlex.quote(f'{named}=EXPRESSION')}" in str(error.value)
 
 
 def test_several_unknown_folders_are_all_named(tmp_path: Path) -> None:
@@ -253,6 +391,31 @@ def test_any_text_is_read_or_refused_in_a_sentence(tmp_path: Path, heading: str,
             reader(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_tables_are_read_as_spreadsheets_write_them(
+    tmp_path: Path, encoding: str, separator: str
+) -> None:
+    pixels = " ".join(["7"] * 2304)
+    lines = [["emotion", "pixels", "Usage", "", ""], ["Ärger", pixels, "Training", "", ""],
+             ["3", pixels, "PrivateTest", "", ""], ["", "", "", "", ""]]  # fmt: skip
+    path = tmp_path / "fer.csv"
+    path.write_bytes("\r\n".join(separator.join(line) for line in lines).encode(encoding))
+    assert [(one.label, one.usage) for one in fer(path)] == [("anger", 0), ("happiness", 2)]
+
+
+def test_an_eighth_class_and_words_of_ones_own(tmp_path: Path) -> None:
+    pixels = " ".join(["7"] * 2304)
+    path = tmp_path / "ck.csv"
+    path.write_text("emotion,pixels\n" + "".join(f"{e},{pixels}\n" for e in ("7", "0", "wow", "6")))
+    with pytest.raises(SourceError, match=r"line 2: emotion is '7', .*--class 7=other"):
+        fer(path)
+    with pytest.raises(SourceError, match=r"line 4: emotion is 'wow'"):
+        fer(path, **{"7": "other"})
+    found = fer(path, **{"7": "other", "wow": "surprise", "0": "happiness"})
+    assert [one.label for one in found] == ["other", "happiness", "surprise", "neutral"]
+
+
 # ── lists of files ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -272,6 +435,44 @@ def test_a_list_names_file_label_person_and_part(tmp_path: Path) -> None:
     assert source.notices == ["1 files in the list are not there (gone.png, …)"]
     take(tmp_path / "library", source)
     assert rows(tmp_path / "library") == [("a/1.png", 3, None, 2), ("gone.png", 4, "unreadable", 0)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a b/É/1.png", r"a b\\É\\1.png", r".\\a b\\É\\1.png", "a b/E\u0301/1.png",
+        r"C:\\Users\\me\\set\\a b\\É\\1.png", r"\\\\server\\share\\set\\a b\\É\\1.png",
+        "/home/me/set/a b/É/1.png",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_list_finds_its_files_whichever_system_wrote_it(
+    tmp_path: Path, name: str, form: Literal["NFC", "NFD"]
+) -> None:
+    file = write(tmp_path / "a b" / unicodedata.normalize(form, "É") / "1.png", face(1))
+    path = tmp_path / "list.csv"
+    path.write_text(f"Datei;Ausdruck\n{name};Freude\n", "utf-8")
+    (one,) = listed(path)
+    assert (one.content, one.label) == (file, "happiness")
+
+
+def test_a_list_from_elsewhere_takes_no_file_of_the_same_name(tmp_path: Path) -> None:
+    write(tmp_path / "happy" / "1.png", face(1))
+    write(tmp_path / "2.png", face(2))
+    path = tmp_path / "list.csv"
+    path.write_text("file,label\n/old/set/happy/1.png,happy\n/old/set/sad/2.png,sad\n")
+    source = listed(path)
+    assert [one.content == tmp_path / "happy" / "1.png" for one in source] == [True, False]
+    assert source.notices == ["1 files in the list are not there (/old/set/sad/2.png, …)"]
+
+
+def test_a_file_may_have_a_backslash_in_its_name(tmp_path: Path) -> None:
+    file = write(tmp_path / "a\\1.png", face(1))
+    write(tmp_path / "a" / "1.png", face(2))
+    path = tmp_path / "list.csv"
+    path.write_text("file,label\na\\1.png,happy\n")
+    (one,) = listed(path)
+    assert one.content == file
 
 
 @pytest.mark.parametrize(
@@ -346,6 +547,55 @@ def test_votes_of_other_rows_are_refused_and_change_nothing(tmp_path: Path) -> N
     path.write_text(text.replace("2,8,", "2,many,", 1))
     refused(tmp_path, path, "line 2: happiness is 'many'")
     assert rows(tmp_path / "library", "votes") == [(None,)] * 5
+
+
+def ferplus(
+    root: Path, name: str, ballots: Sequence[Sequence[int]], *, pictures: bool = True
+) -> Path:
+    """A folder as the script of FER+ writes it."""
+    path = root / name / "label.csv"
+    path.parent.mkdir(parents=True)
+    with path.open("w", newline="") as file:
+        for i, ballot in enumerate(ballots):
+            csv.writer(file).writerow([f"fer{i:07d}.png", "(0, 0, 48, 48)", *ballot])
+            if pictures:
+                write(path.parent / f"fer{i:07d}.png", face(i + 10 * sum(map(ord, name))))
+    return path
+
+
+def test_the_folders_of_fer_plus_give_labels_votes_and_parts(tmp_path: Path) -> None:
+    split = [5, 5, 0, 0, 0, 0, 0, 0, 0, 0]
+    scorn = [0, 0, 0, 0, 0, 0, 0, 9, 1, 0]
+    root = tmp_path / "data"
+    ferplus(root, "FER2013Train", [HAPPY, split, scorn, NOBODY])
+    ferplus(root, "FER2013Valid", [HAPPY])
+    path = ferplus(root, "FER2013Test", [HAPPY])
+    assert lists_in(root / "FER2013Test") == [path]
+    assert len(lists_in(tmp_path)) == 3
+    take(tmp_path / "library", FerPlusFolders(root, **TERMS))
+    found = rows(tmp_path / "library", "address, label, usage, why, votes")
+    assert [row[:4] for row in found] == [
+        ("FER2013Test/fer0000000.png", 3, 2, None), ("FER2013Train/fer0000000.png", 3, 0, None),
+        ("FER2013Train/fer0000001.png", None, 0, "no label"),
+        ("FER2013Train/fer0000002.png", None, 0, "not one of the seven"),
+        ("FER2013Train/fer0000003.png", None, 0, "not a face"),
+        ("FER2013Valid/fer0000000.png", 3, 1, None),
+    ]  # fmt: skip
+    assert list(found[0][4]) == HAPPY
+    assert take(tmp_path / "one", FerPlusFolders(path, **TERMS)).added == 1
+
+
+def test_fer_plus_without_its_pictures_is_told(tmp_path: Path) -> None:
+    path = ferplus(tmp_path, "FER2013Train", [HAPPY, HAPPY], pictures=False)
+    with pytest.raises(SourceError, match=r"None of the 2 pictures .*generate_training_data.py"):
+        FerPlusFolders(path, **TERMS)
+    write(path.parent / "fer0000001.png", face(1))
+    assert FerPlusFolders(path, **TERMS).notices == [
+        "1 files in the list are not there (fer0000000.png, …)"
+    ]
+    path.write_text(path.read_text() + "fer0000002.png,x,1\n")
+    with pytest.raises(SourceError, match="line 3: there are 3 values, expected 12"):
+        FerPlusFolders(path, **TERMS)
 
 
 # ── .npz ─────────────────────────────────────────────────────────────────────────────────────────

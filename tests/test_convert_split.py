@@ -140,6 +140,34 @@ def test_the_parts_of_fer_are_kept_without_what_leaks(folder: Path, tmp_path: Pa
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("count", [3, 4, 5, 9])
+def test_each_part_gets_somebody_where_people_are_few(folder: Path, count: int) -> None:
+    take(folder, many(70 * count, persons=count))
+    with Library.open(folder) as library:
+        told = split(library, (0.8, 0.1, 0.1), 1)
+        assert min(sum(row.values()) for row in told["parts"].values()) >= 70
+        assert [row["persons"] for row in leaks(library)["crossing"]] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("faces", "sentence"),
+    [
+        ([(0, "anna", 0), (1, "anna", 1)], r"Training would be empty: of its 1 faces .* \(anna\)"),
+        ([(0, None, 0), (0, None, 2)], "Training would be empty: .* the same picture as one in an"),
+        ([(0, None, 1), (1, None, 2)], "all 2 faces into PublicTest and PrivateTest and none into"),
+        ([(0, None, 0), (1, None, 0)], "all 2 faces into Training, and hold out none"),
+    ],
+)  # fmt: skip
+def test_a_kept_split_leaves_no_part_empty(
+    folder: Path, faces: list[tuple[int, str | None, int]], sentence: str
+) -> None:
+    take(folder, Faces(*(("anger", face(n), person, usage) for n, person, usage in faces)))
+    with Library.open(folder) as library:
+        with pytest.raises(SplitError, match=sentence):
+            keep_parts(library)
+        assert library.split() is None
+
+
 # ── export ───────────────────────────────────────────────────────────────────────────────────────
 
 
