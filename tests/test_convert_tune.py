@@ -1,9 +1,11 @@
 """Tuning for real: keras-tuner's own protocol, and two processes that train tiny networks."""
 
+import fcntl
 import json
 import logging
 import multiprocessing
 import os
+import re
 import select
 import socket
 import subprocess
@@ -380,6 +382,47 @@ def test_options_that_do_not_go_together(
         monkeypatch.setenv(f"KERASTUNER_{name}", value)
     assert main([*command, *options]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_two_tunings_in_one_folder_are_refused(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = tmp_path / "out" / "tuning.lock"
+    lock.parent.mkdir()
+    with lock.open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        for options in ([], ["--resume"]):
+            assert main([*command, *options]) == 2
+            assert "Another mien-convert tune is at work in" in capsys.readouterr().err
+    assert [file.name for file in lock.parent.iterdir()] == ["tuning.lock"]
+
+
+@pytest.mark.parametrize("varied", [False, True])
+def test_fewer_pictures_than_a_batch_are_told_at_the_start(
+    command: list[str], tmp_path: Path, varied: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    preset, space = tmp_path / "tiny.toml", tmp_path / "space.toml"
+    if varied:
+        space.write_text(f"{space.read_text()}[fields.batch]\nchoices = [20, 200]\n")
+    else:
+        preset.write_text(preset.read_text().replace("batch = 20", "batch = 200"))
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert "has 140 pictures to learn from; expected at least one batch of 200" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_reason_of_a_failed_trial_is_that_of_its_worker(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = tmp_path / "space.toml"
+    space.write_text(
+        space.read_text().replace("low = 0.001", "low = 1e25").replace("high = 0.5", "high = 1e30")
+    )
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert re.search(r"trial \d+ of worker-1 failed: The loss became (nan|inf)", told)
+    assert re.search(r"No trial came to a good end.* The last one failed: The loss became", told)
 
 
 def test_data_without_public_test_is_refused(

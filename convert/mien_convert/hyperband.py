@@ -243,8 +243,8 @@ def work(oracle: Any, train: Training, patience: float = ANSWER) -> Counter[str]
                 raise errors.FailedTrialError(str(error)) from error
             except WorkshopError as error:
                 raise errors.FatalRuntimeError(str(error)) from error
-            except Exception:
-                log.exception("trial %s broke off", trial.trial_id)
+            except Exception as error:
+                log.exception("trial %s failed: %r", trial.trial_id, error)
                 raise
 
     tuner = None

@@ -99,21 +99,7 @@ def train_preset(
 
     Raises what `train` raises, and what `goes_on` does.
     """
-    training, held_out = split(of_classes(load_dataset(data), preset.classes))
-    training, left_out = clean(training, held_out)
-    if empty := missing(training, preset.classes):
-        raise TrainingError(
-            f"{data} has no picture to learn {' or '.join(empty)} from ({len(training)} in all); "
-            f"expected some of each of {', '.join(preset.classes)}. Add pictures, or leave the "
-            "class out with --classes."
-        )
-    if held_out is not None and (empty := missing(held_out, preset.classes)):
-        log.warning("No picture of PublicTest is labelled %s.", " or ".join(empty))
-    if len(training) < preset.batch:
-        raise TrainingError(
-            f"{data} has {len(training)} pictures to learn from; "
-            f"expected at least one batch of {preset.batch}."
-        )
+    training, held_out, left_out = learnable(data, preset)
     log.info("%d pictures to learn from; left out: %s", len(training), left_out)
 
     network.require("keras").utils.set_random_seed(seed)
@@ -139,6 +125,29 @@ def train_preset(
         _save(out, run, nets)
         _tell(out, run)
     return run
+
+
+def learnable(data: Path, preset: Preset) -> tuple[Dataset, Dataset | None, dict[str, int]]:
+    """The pictures to learn from, those of PublicTest, and why others are left out.
+
+    Raises TrainingError where a class has no picture, or they are fewer than a batch.
+    """
+    training, held_out = split(of_classes(load_dataset(data), preset.classes))
+    training, left_out = clean(training, held_out)
+    if empty := missing(training, preset.classes):
+        raise TrainingError(
+            f"{data} has no picture to learn {' or '.join(empty)} from ({len(training)} in all); "
+            f"expected some of each of {', '.join(preset.classes)}. Add pictures, or leave the "
+            "class out with --classes."
+        )
+    if held_out is not None and (empty := missing(held_out, preset.classes)):
+        log.warning("No picture of PublicTest is labelled %s.", " or ".join(empty))
+    if len(training) < preset.batch:
+        raise TrainingError(
+            f"{data} has {len(training)} pictures to learn from; "
+            f"expected at least one batch of {preset.batch}."
+        )
+    return training, held_out, left_out
 
 
 def split(dataset: Dataset) -> tuple[Dataset, Dataset | None]:

@@ -1,6 +1,7 @@
 """Tuning: many short runs of a preset, of which the promising ones go on (Hyperband)."""
 
 import contextlib
+import fcntl
 import hashlib
 import logging
 import multiprocessing
@@ -9,6 +10,7 @@ import signal
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from mien_convert.hyperband import FINISHED, Training, hyperband, serve, work
 from mien_convert.preset import Preset
 from mien_convert.run import Run, latest_checkpoint
 from mien_convert.space import Space, Value, load_space, vary
-from mien_convert.train import split, train_preset
+from mien_convert.train import learnable, split, train_preset
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,11 @@ def plan(space_name: str, data: Path, max_epochs: int, seed: int) -> Tuning:
             f"{data} has no pictures of {'PublicTest' if len(training) else 'Training'} in `usage`;"
             " a tuning learns from the one part and chooses by the other."
         )
+    if batch := space.fields.get("batch"):
+        # The largest that will be tried: a trial with too few pictures for it would fail.
+        learnable(data, vary(preset, {"batch": max(map(int, batch.ends))}))
+    else:
+        learnable(data, preset)
     return Tuning(space_name, space, preset, file_sha256(data), max_epochs, seed)
 
 
@@ -85,6 +92,13 @@ def lead(
 
     Raises WorkshopError when it cannot begin or be saved, all workers died, or nothing succeeded.
     """
+    with _alone(out):
+        return _lead(tuning, data, out, workers, listen, resume)
+
+
+def _lead(
+    tuning: Tuning, data: Path, out: Path, workers: int, listen: str | None, resume: bool
+) -> dict[str, Any]:
     oracle = _open(tuning, out, resume)
     server, servicer, port = serve(oracle, listen or "127.0.0.1:0")
     host = (listen or "").rpartition(":")[0]
@@ -101,7 +115,7 @@ def lead(
             process.start()
         # keras-tuner prints; stdout is for the result.
         with (
-            contextlib.redirect_stdout(sys.stderr), logging_redirect_tqdm(), _progress(oracle)
+            contextlib.redirect_stdout(sys.stderr), logging_redirect_tqdm(), _progress(oracle, out)
         ):  # fmt: skip
             log.info("the chief listens at %s", address)
             _oversee(oracle, servicer, processes, out, listen is not None)
@@ -185,6 +199,25 @@ def _end_with_the_chief() -> None:
         os._exit(2)
 
 
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep every other chief out of the folder. The system undoes it, however this process ends."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        file = (out / "tuning.lock").open("a")
+    except OSError as error:
+        raise WorkshopError(f"The tuning in {out} cannot be begun: {reason(error)}.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise WorkshopError(
+                f"Another mien-convert tune is at work in {out}. Wait until it has ended, or name "
+                "another folder."
+            ) from None
+        yield
+
+
 def _open(tuning: Tuning, out: Path, resume: bool) -> Any:
     """The oracle of a new tuning, or that of the one in `out`."""
     file, trials = out / "tuning.json", out / "trials"
@@ -214,7 +247,7 @@ def _open(tuning: Tuning, out: Path, resume: bool) -> Any:
     return oracle
 
 
-def _progress(oracle: Any) -> Any:
+def _progress(oracle: Any, out: Path) -> Any:
     """A bar of the planned epochs, which goes on with each trial that ends."""
     total = sum(trials * (epochs - before) for trials, before, epochs in oracle.rounds())
     values = [trial.hyperparameters.values for trial in _finished(oracle)]
@@ -229,9 +262,10 @@ def _progress(oracle: Any) -> Any:
         if trial.status == "COMPLETED":
             log.info("%s: accuracy %.4f after epoch %d", name, trial.score, values["tuner/epochs"])
         elif trial.status == "FAILED":
-            log.warning("%s failed; the log of the worker says why", name)
+            log.warning("%s failed: %s", name, _why(trial, oracle, out))
         else:
-            log.warning("%s broke off; it is tried once more", name)
+            why = _why(trial, oracle, out)
+            log.warning("%s broke off and is tried once more: %s", name, why)
 
     oracle.on_end = ended
     return bar
@@ -283,6 +317,19 @@ def _last_words(process: Any, out: Path) -> str:
     return next((line for line in reversed(lines) if line), f"exit status {process.exitcode}")
 
 
+def _why(trial: Any, oracle: Any, out: Path) -> str:
+    """Why a trial came to no good end, as its worker wrote it; what a worker tells of its trials
+    does not reach the chief otherwise."""
+    worker = oracle.worker_of.get(trial.trial_id)
+    told = f"trial {trial.trial_id} failed: "
+    with contextlib.suppress(OSError):
+        for line in reversed((out / f"{worker}.log").read_text("utf-8", "replace").split("\n")):
+            _, found, why = line.partition(told)
+            if found:
+                return why
+    return f"the log of {worker or 'its worker'} says why"
+
+
 def outcomes(oracle: Any) -> list[Outcome]:
     """What was tried, each preset once, the best first, then those without an accuracy."""
     runs: dict[str, list[Any]] = {}
@@ -312,9 +359,9 @@ def _result(tuning: Tuning, oracle: Any, out: Path) -> dict[str, Any]:
     ranked = outcomes(oracle)
     best = ranked[0] if ranked else None
     if best is None or best.accuracy is None:
-        raise WorkshopError(
-            f"No trial came to a good end; {out}/worker-….log say why. Widen or move the space."
-        )
+        failed = [trial for trial in oracle.trials.values() if trial.status == "FAILED"]
+        why = f" The last one failed: {_why(failed[-1], oracle, out)}" if failed else ""
+        raise WorkshopError(f"No trial came to a good end; {out}/worker-….log say why.{why}")
     preset = vary(tuning.preset, best.values)
     head = (
         f"# Found by mien-convert tune in the space {tuning.space_name}, seed {tuning.seed}: "
