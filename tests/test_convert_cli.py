@@ -1,15 +1,18 @@
 """`mien-convert` from outside: help, bad input in one sentence, and the JSON of evaluate."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
+from library_samples import face
 from mien.bundle import shipped_bundle
 from mien_convert.__main__ import main
 from mien_convert.bundle import _toml, drawings
@@ -167,3 +170,29 @@ def test_toml_reads_back() -> None:
         "lineage": {"left_out": {"also held out": 2}},
     }
     assert tomllib.loads(_toml(document)) == document
+
+
+def test_names_that_are_not_utf_8_are_printed_and_are_json(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    odd = tmp_path / os.fsdecode(b"B\xfccher")
+    for number, label in enumerate(("happy", "sad")):
+        file = odd / "set" / label / os.fsdecode(b"J\xf6rg.png")
+        file.parent.mkdir(parents=True)
+        file.write_bytes(cv2.imencode(".png", face(number))[1].tobytes())
+    library = str(odd / "library")
+    assert main(["import", library, str(odd / "set"), "--json"]) == 0
+    told = json.loads(capfdbinary.readouterr().out)
+    assert os.fsencode(told["library"]) == os.fsencode(library)
+    assert told["imported"]["added"] == 2
+    assert main(["library", library, "split", "--shares", "1,0,0"]) == 0
+    data = odd / os.fsdecode(b"d\xe4ta.npz")
+    assert main(["library", library, "export", "--out", str(data)]) == 0
+    assert rb"d\xe4ta.npz: 2 faces" in capfdbinary.readouterr().out
+    assert main(["evaluate", str(shipped_bundle()), "--folder", str(odd / "set"), "--json"]) == 0
+    assert json.loads(capfdbinary.readouterr().out)["n"] == 2
+    assert main(["evaluate", str(shipped_bundle()), "--data", str(odd / "none.npz")]) == 2
+    assert b"There is no data file" in (said := capfdbinary.readouterr().err)
+    assert b"B\xfccher/none.npz" in said
+    assert main(["train", "--data", str(data), "--out", str(odd / "run")]) == 2
+    assert b"TensorFlow cannot write there" in capfdbinary.readouterr().err

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from mien.filenames import reason
+from mien.filenames import printable, reason
 from mien_convert import plots
 from mien_convert.errors import TrainingError, WorkshopError
 from mien_convert.network import require
@@ -75,7 +75,7 @@ def find_runs(folders: Sequence[Path]) -> tuple[list[Experiment], list[Broken]]:
         marks = [*folder.rglob(f"{CHECKPOINT}[0-9]*"), *folder.rglob(UNFINISHED)]
         for run in (mark.parent for mark in marks):
             inside = len(folders) == 1 and run != folder
-            runs.setdefault(run.resolve(), str(run.relative_to(folder) if inside else run))
+            runs.setdefault(run.resolve(), printable(run.relative_to(folder) if inside else run))
     if not runs:
         raise WorkshopError(
             f"There is no training run in {' or '.join(map(str, folders))}; a run is a folder "
@@ -90,7 +90,7 @@ def find_runs(folders: Sequence[Path]) -> tuple[list[Experiment], list[Broken]]:
         try:
             experiments.append(_experiment(name, checkpoint))
         except TrainingError as error:
-            broken.append(Broken(name, str(error)))
+            broken.append(Broken(name, printable(error)))
     return experiments, broken
 
 

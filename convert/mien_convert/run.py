@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from mien.filenames import reason
+from mien.filenames import printable, reason
 from mien_convert import network
 from mien_convert.errors import TrainingError, WorkshopError
 from mien_convert.preset import Preset
@@ -64,6 +64,15 @@ class Run(msgspec.Struct):
         return patience is not None and best is not None and (
             len(self.history) - best.epoch >= patience
         )  # fmt: skip
+
+
+def check_name(out: Path) -> None:
+    """Raises WorkshopError for a folder that TensorFlow cannot write to for its name."""
+    if printable(out) != str(out):
+        raise WorkshopError(
+            f"The name of the folder {out} is not UTF-8, and TensorFlow cannot write there; "
+            "name another with --out."
+        )
 
 
 def latest_checkpoint(run: Path) -> Path | None:

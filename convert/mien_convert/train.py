@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from mien.bundle import load_bundle
 from mien.classifier import probabilities
+from mien.filenames import printable
 from mien_convert import network
 from mien_convert.augment import augment, resized
 from mien_convert.cleaning import clean
@@ -39,6 +40,7 @@ from mien_convert.run import (
     UNFINISHED,
     Epoch,
     Run,
+    check_name,
     checkpoint_folder,
     chosen_checkpoint,
     latest_checkpoint,
@@ -99,6 +101,7 @@ def train_preset(
 
     Raises what `train` raises, and what `goes_on` does.
     """
+    check_name(out)
     training, held_out, left_out = learnable(data, preset)
     log.info("%d pictures to learn from; left out: %s", len(training), left_out)
 
@@ -106,7 +109,7 @@ def train_preset(
     averaged = network.build(preset)
     answering = network.answering(averaged, preset)
     run = Run(
-        preset_name, preset, seed, file_sha256(data), len(training), left_out,
+        printable(preset_name), preset, seed, file_sha256(data), len(training), left_out,
         [file_sha256(_teacher_file(teacher)) for teacher in teachers],
         answering.count_params(), network.multiply_adds(answering), [],
     )  # fmt: skip

@@ -19,13 +19,13 @@ import msgspec
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from mien.filenames import reason
+from mien.filenames import printable, reason
 from mien_convert import network
 from mien_convert.dataset import file_sha256, load_dataset
 from mien_convert.errors import DatasetError, WorkshopError
 from mien_convert.hyperband import FINISHED, Training, hyperband, serve, work
 from mien_convert.preset import Preset
-from mien_convert.run import Run, latest_checkpoint
+from mien_convert.run import Run, check_name, latest_checkpoint
 from mien_convert.space import Space, Value, load_space, vary
 from mien_convert.train import learnable, split, train_preset
 
@@ -81,7 +81,7 @@ def plan(space_name: str, data: Path, max_epochs: int, seed: int) -> Tuning:
         learnable(data, vary(preset, {"batch": max(map(int, batch.ends))}))
     else:
         learnable(data, preset)
-    return Tuning(space_name, space, preset, file_sha256(data), max_epochs, seed)
+    return Tuning(printable(space_name), space, preset, file_sha256(data), max_epochs, seed)
 
 
 def lead(
@@ -92,6 +92,7 @@ def lead(
 
     Raises WorkshopError when it cannot begin or be saved, all workers died, or nothing succeeded.
     """
+    check_name(out)
     with _alone(out):
         return _lead(tuning, data, out, workers, listen, resume)
 
