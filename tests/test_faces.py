@@ -1,6 +1,7 @@
 """`mien.faces`: the real networks on a real portrait, put into pictures of many kinds."""
 
 import functools
+import os
 from pathlib import Path
 
 import cv2
@@ -339,7 +340,7 @@ def test_haar_in_empty_pictures(size: tuple[int, int]) -> None:
 @pytest.fixture
 def bright_finder(tmp_path: Path) -> FaceFinder:
     """A real `FaceDetectorYN` with a network of YuNet's form that takes bright spots for faces."""
-    file = yunet_file.write(tmp_path / "yunet.onnx")
+    file = yunet_file.write(tmp_path / os.fsdecode(b"yun\xe9t.onnx"))
     finder, notice = open_finder(
         Faces(finder="yunet", yunet_model=str(file)), models_dir=Path("nowhere")
     )

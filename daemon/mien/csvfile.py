@@ -98,11 +98,15 @@ class Table:
                 if self._ended:
                     raise csv.Error
             except csv.Error as error:
-                # A long file ends in the limit of a field before the quotation ends.
-                large = ", or a field is too large" if "field larger" in str(error) else ""
+                # In a long file the limit of a field is met before the end of the quotation is.
+                if "field larger" in str(error):
+                    raise CsvError(
+                        f"{self.name}, line {line}: a quotation mark is opened here and not closed "
+                        "again, or a field is too large. Mend it, or export the file anew."
+                    ) from None
                 raise CsvError(
-                    f"{self.name}, line {line}: a quotation mark is opened here and not "
-                    f"closed again{large}. Close it, or export the file anew."
+                    f"{self.name}, line {line}: a quotation mark is opened here and not closed "
+                    "again. Close it, or export the file anew."
                 ) from None
             except OSError as error:
                 raise CsvError(f"{self.name} cannot be read: {error}. Copy it anew.") from None

@@ -21,7 +21,7 @@ from mien import facemodel
 from mien.classifier import ClassifierError, interpreter
 from mien.config import Faces
 from mien.facemodel import FacesError as FacesError
-from mien.filenames import openable
+from mien.filenames import openable, printable
 from mien.tracks import overlap
 
 log = logging.getLogger(__name__)
@@ -400,17 +400,20 @@ class YuNet:
             raise FacesError('finder = "yunet" needs yunet_model, the path of a YuNet .onnx file')
         file = Path(model).expanduser()
         if not file.is_file():
-            raise FacesError(f"there is no YuNet file {file}; give yunet_model the path of one")
+            raise FacesError(
+                f"there is no YuNet file {printable(file)}; give yunet_model the path of one"
+            )
         try:
-            with openable(file) as name:
-                self._detector = cv2.FaceDetectorYN.create(
-                    name, "", (320, 320), score_threshold=min_score, nms_threshold=SAME
-                )
+            network = np.fromfile(file, np.uint8)
+            self._detector = cv2.FaceDetectorYN.create(
+                "onnx", network, np.empty(0, np.uint8), (320, 320),
+                score_threshold=min_score, nms_threshold=SAME,
+            )  # fmt: skip
             # Only a first picture shows whether the network is a YuNet.
             self.find(np.zeros((64, 64, 3), np.uint8))
-        except cv2.error as error:
+        except (cv2.error, OSError) as error:
             raise FacesError(
-                f"OpenCV cannot use {file} as a YuNet network ({_reason(error)}); give "
+                f"OpenCV cannot use {printable(file)} as a YuNet network ({_reason(error)}); give "
                 "yunet_model the path of a face_detection_yunet .onnx file"
             ) from None
 
@@ -441,6 +444,6 @@ def _shrunk(image: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], 
     return cv2.resize(halved(image, scale)[0], size).astype(np.uint8, copy=False), scale
 
 
-def _reason(error: cv2.error) -> str:
+def _reason(error: Exception) -> str:
     lines = str(error).strip().splitlines() or ["no reason given"]
     return lines[-1].strip()

@@ -135,8 +135,11 @@ def _reduced(data: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
 
 
 def _first_frame(path: Path) -> NDArray[np.uint8] | None:
-    with openable(path) as name:
-        video = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+    try:
+        with openable(path) as name:
+            video = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+    except OSError:  # it went away meanwhile
+        return None
     try:
         pixels = video.get(cv2.CAP_PROP_FRAME_WIDTH) * video.get(cv2.CAP_PROP_FRAME_HEIGHT)
         done, image = video.read() if pixels <= MAX_PIXELS else (False, None)

@@ -283,6 +283,10 @@ SENTENCES = (
         "or export the file anew."
     ),
     N_(
+        "%(path)s, line %(line)s: a quotation mark is opened here and not closed again, or a field "
+        "is too large. Mend it, or export the file anew."
+    ),
+    N_(
         "%(path)s: missing among the columns: %(names)s. The first line must name %(all)s, in any "
         "order."
     ),
