@@ -407,7 +407,9 @@ def test_tables_are_read_as_spreadsheets_write_them(
 def test_an_eighth_class_and_words_of_ones_own(tmp_path: Path) -> None:
     pixels = " ".join(["7"] * 2304)
     path = tmp_path / "ck.csv"
-    path.write_text("emotion,pixels\n" + "".join(f"{e},{pixels}\n" for e in ("7", "0", "wow", "6.0")))
+    path.write_text(
+        "emotion,pixels\n" + "".join(f"{e},{pixels}\n" for e in ("7", "0", "wow", "6.0"))
+    )
     with pytest.raises(SourceError, match=r"line 2: emotion is '7', .*--class 7=other"):
         fer(path)
     with pytest.raises(SourceError, match=r"line 4: emotion is 'wow'"):
