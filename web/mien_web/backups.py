@@ -1,6 +1,5 @@
 """Backups: everything in one file under a passphrase, made here and taken away by the browser."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -13,22 +12,19 @@ from flask import (
     redirect,
     render_template,
     request,
-    stream_with_context,
     url_for,
 )
 from flask_babel import gettext
 from msgspec import Struct
 
-from mien import audit, backup, database
+from mien import backup, database
 from mien.backup import Content
 from mien.events import MienError
-from mien_web import desk, door, jobs, restoring
+from mien_web import desk, door, downloads, jobs, restoring
 from mien_web.jobs import Job
 
 page = Blueprint("backups", __name__)
 door.needs(page, "administrator")
-
-PIECE = 1 << 18
 
 
 class Made(Struct, frozen=True):
@@ -111,25 +107,17 @@ def download(job: str) -> Response:
     made = jobs.find(job).result
     if not isinstance(made, Made) or not made.there:
         abort(404, gettext("The backup is not on the box any more. Make another one."))
-    now, user = desk.now(), desk.user().name
-    size = made.size
-    desk.write(lambda db: audit.note(db, now.utc, user, "backup.downloaded", "", bytes=size))
-    file = made.file
+    note = downloads.audited("backup.downloaded", bytes=made.size)
+    try:
+        body = made.file.open("rb")
+    except FileNotFoundError:
+        abort(404, gettext("The backup is not on the box any more. Make another one."))
 
-    def pieces() -> Iterator[bytes]:
-        with open(file, "rb") as opened:
-            while piece := opened.read(PIECE):
-                yield piece
-        file.unlink(missing_ok=True)
+    def left() -> None:
+        note()
+        made.file.unlink(missing_ok=True)
 
-    return Response(
-        stream_with_context(pieces()),
-        mimetype="application/octet-stream",
-        headers={
-            "Content-Length": str(size),
-            "Content-Disposition": f'attachment; filename="{made.name}"',
-        },
-    )
+    return downloads.send(body, "application/octet-stream", made.name, left, made.size)
 
 
 @page.post("/box/restore")

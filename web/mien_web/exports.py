@@ -1,7 +1,7 @@
 """What may leave the box about a client, and the list of what did: each goes into the audit log."""
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -14,17 +14,16 @@ from flask import (
     redirect,
     render_template,
     request,
-    stream_with_context,
     url_for,
 )
 from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
-from mien import audit, captures, dossier, sessions, timeline, zone
+from mien import captures, dossier, sessions, timeline, zone
 from mien.clients import Client
 from mien.events import EXPRESSIONS
 from mien.sessions import Session
-from mien_web import desk, door, elan, languages, pdf, sheets, words
+from mien_web import desk, door, downloads, elan, languages, pdf, sheets, words
 from mien_web.clients import find as find_client
 from mien_web.elan import Annotation
 from mien_web.receiving import in_memory
@@ -69,8 +68,8 @@ def record(client: str, form: str) -> Answer:
             flash(words.sentence(str(error)), "error")
             return redirect(url_for("exports.index", client=found.id), 303)
         kind = "application/pdf"
-    _noted(found, f"export.record.{form}", period, sessions=len(lines))
-    return sheets.download(body, kind, f"{_name(found)}-record.{form}")
+    left = _audited(found, f"export.record.{form}", period, sessions=len(lines))
+    return downloads.send(body, kind, f"{downloads.stem(found.code)}-record.{form}", left)
 
 
 @page.post("/clients/<client>/exports/notes.txt")
@@ -85,9 +84,10 @@ def notes(client: str) -> Answer:
             text += ["", languages.moment(session.utc)]
             text += [f"{_clock(note.at_ms)}  {note.text}" for note in written]
             count += len(written)
-    _noted(found, "export.notes", period, notes=count)
-    body = "\n".join(text) + "\n"
-    return sheets.download(body.encode(), "text/plain; charset=utf-8", f"{_name(found)}-notes.txt")
+    body = ("\n".join(text) + "\n").encode()
+    left = _audited(found, "export.notes", period, notes=count)
+    name = f"{downloads.stem(found.code)}-notes.txt"
+    return downloads.send(body, "text/plain; charset=utf-8", name, left)
 
 
 @page.post("/clients/<client>/exports/seconds.csv")
@@ -95,7 +95,6 @@ def seconds(client: str) -> Answer:
     """The research table, one row a second, sent as it is read."""
     found, period = find_client(client), _period()
     held = _sessions(found, period)
-    _noted(found, "export.seconds", period, sessions=len(held))
     # Numbers of sessions count from the first there is, so that they mean the same in each export.
     numbers = {s.id: n for n, s in enumerate(_sessions(found, (0.0, float("inf"))), 1)}
 
@@ -104,9 +103,9 @@ def seconds(client: str) -> Answer:
         for session in held:
             yield _seconds(found, numbers, session)
 
-    return sheets.download(
-        stream_with_context(table()), "text/csv; charset=utf-8", f"{_name(found)}-seconds.csv"
-    )
+    left = _audited(found, "export.seconds", period, sessions=len(held))
+    name = f"{downloads.stem(found.code)}-seconds.csv"
+    return downloads.send(table(), "text/csv; charset=utf-8", name, left)
 
 
 @page.post("/clients/<client>/exports/everything.zip")
@@ -115,7 +114,7 @@ def everything(client: str) -> Answer:
     found = find_client(client)
     with_notes = "notes" in request.form
     told = desk.read(lambda db: dossier.everything(db, found.id, notes=with_notes))
-    folder = in_memory()  # closed, and so gone, with the answer
+    folder = in_memory()  # closed, and so gone, once it was sent
     pictures = 0
     with zipfile.ZipFile(folder, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("README.txt", _readme(found, with_notes))
@@ -131,15 +130,13 @@ def everything(client: str) -> Answer:
                 pictures += _pictures(archive, f"captures/{capture['id']}", capture["id"])
         for picture in told["library_pictures"]:
             pictures += _pictures(archive, f"library/{picture['id']}", picture["id"])
-    _noted(
+    left = _audited(
         found, "export.everything", None, sessions=len(held), pictures=pictures, notes=with_notes
     )
     size = folder.tell()
     folder.seek(0)
-    answer = sheets.download(folder, "application/zip", f"{_name(found)}-everything.zip")
-    answer.content_length = size
-    answer.call_on_close(folder.close)
-    return answer
+    name = f"{downloads.stem(found.code)}-everything.zip"
+    return downloads.send(folder, "application/zip", name, left, size)
 
 
 @page.post("/sessions/<session>/exports/elan.eaf")
@@ -148,10 +145,9 @@ def eaf(session: str) -> Answer:
     held, found = find_session(session)
     with_notes = "notes" in request.form
     body = elan.eaf(desk.read(lambda db: _tiers(db, held, with_notes)), f"Mien, {found.code}")
-    _noted(found, "export.elan", None, session=held.id, notes=with_notes)
-    return sheets.download(
-        body, "application/xml", f"{_name(found)}-{_iso_day(held.utc / 1000)}.eaf"
-    )
+    left = _audited(found, "export.elan", None, session=held.id, notes=with_notes)
+    name = f"{downloads.stem(found.code, _iso_day(held.utc / 1000))}.eaf"
+    return downloads.send(body, "application/xml", name, left)
 
 
 def _period() -> Period:
@@ -200,17 +196,12 @@ def _pictures(archive: zipfile.ZipFile, name: str, id: str | int) -> int:
     return 1
 
 
-def _noted(client: Client, action: str, period: Period | None, **detail: object) -> None:
+def _audited(
+    client: Client, action: str, period: Period | None, **detail: object
+) -> Callable[[], None]:
     if period:
         detail["days"] = f"{_iso_day(period[0])} – {_iso_day(period[1] - 1)}"
-    user = desk.user().name
-    desk.write(lambda db: audit.note(db, desk.now().utc, user, action, client.code, **detail))
-
-
-def _name(client: Client) -> str:
-    """The code name as the beginning of a file's name."""
-    kept = "".join(c if c.isalnum() or c in "-_" else "-" for c in client.code)
-    return f"mien-{kept}"
+    return downloads.audited(action, client.code, **detail)
 
 
 # ── a session for ELAN ───────────────────────────────────────────────────────────────────────────

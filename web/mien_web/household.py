@@ -10,7 +10,7 @@ from flask_babel import gettext
 
 from mien import attempts, audit, backup, build, passphrase, settings, users
 from mien.users import Account, Role, UserError
-from mien_web import acts, desk, door
+from mien_web import acts, desk, door, downloads
 
 page = Blueprint("household", __name__)
 door.needs(page, "administrator")
@@ -226,25 +226,18 @@ def audit_list() -> str:
 
 @page.post("/audit.csv")
 def audit_file() -> Response:
-    """The whole list; that it left the box is its last line."""
-    now, by = desk.now(), desk.user().name
-
-    def write(db: Any) -> list[audit.Entry]:
-        audit.note(db, now.utc, by, "audit.exported")
-        return audit.every(db)
-
+    """The whole list; once it left the box, the list on the box says so."""
     text = io.StringIO()
     lines = csv.writer(text)
     lines.writerow(("id", "time", "user", "action", "subject", "detail", "hash"))
-    for entry in desk.write(write):
+    for entry in desk.read(audit.every):
         time = datetime.fromtimestamp(entry.utc / 1000, UTC).isoformat(timespec="milliseconds")
         told = (entry.user, entry.action, entry.subject, entry.detail)
         lines.writerow((entry.id, time, *map(_plain, told), entry.hash))
-    return Response(
-        "\ufeff" + text.getvalue(),  # by this mark spreadsheets know UTF-8
-        mimetype="text/csv",
-        headers={"Content-Disposition": f'attachment; filename="mien-audit-{now.iso[:10]}.csv"'},
-    )
+    body = text.getvalue().encode("utf-8-sig")  # by its mark spreadsheets know UTF-8
+    name = f"mien-audit-{desk.now().iso[:10]}.csv"
+    left = downloads.audited("audit.exported")
+    return downloads.send(body, "text/csv; charset=utf-8", name, left)
 
 
 def _plain(text: str) -> str:

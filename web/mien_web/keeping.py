@@ -3,6 +3,7 @@ brought in from another box. Nothing leaves unless they press it, and each time 
 
 import io
 import secrets
+from collections.abc import Callable
 from datetime import date
 from functools import partial
 from typing import Any
@@ -16,7 +17,6 @@ from flask import (
     redirect,
     render_template,
     request,
-    stream_with_context,
     url_for,
 )
 from flask_babel import gettext, ngettext
@@ -24,11 +24,21 @@ from msgspec import Struct
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
-from mien import audit, checkins, homefile, quiet, reminders
+from mien import checkins, homefile, quiet, reminders
 from mien.control import ControlError
 from mien.events import MienError
 from mien.homefile import Everything, HomeFileError
-from mien_web import almanac, desk, door, home_export, month_report, parts, pdf, sheets, words
+from mien_web import (
+    almanac,
+    desk,
+    door,
+    downloads,
+    home_export,
+    month_report,
+    parts,
+    pdf,
+    words,
+)
 from mien_web.almanac import Span
 from mien_web.log import book
 
@@ -108,8 +118,8 @@ def report() -> Answer:
     except pdf.PdfError as error:
         flash(words.sentence(str(error)), "error")
         return redirect(url_for("keeping.index"), 303)
-    _noted("home.report", month=span.value, parts=sorted(chosen))
-    return sheets.download(body, "application/pdf", f"{_name()}-{span.value}.pdf")
+    left = _audited("home.report", month=span.value, parts=sorted(chosen))
+    return downloads.send(body, "application/pdf", f"{_name()}-{span.value}.pdf", left)
 
 
 def _asked(given: Any) -> tuple[Span, frozenset[str]]:
@@ -130,29 +140,27 @@ def _asked(given: Any) -> tuple[Span, frozenset[str]]:
 
 @page.post("/log/keeping/checkins.csv")
 def checkins_csv() -> Answer:
-    _noted("home.exported", what="checkins.csv")
-    body = stream_with_context(home_export.checkins_csv(book()))
-    return sheets.download(body, "text/csv; charset=utf-8", f"{_name()}-checkins.csv")
+    return _sent(home_export.checkins_csv(book()), "text/csv; charset=utf-8", "checkins.csv")
 
 
 @page.post("/log/keeping/hours.csv")
 def hours_csv() -> Answer:
-    _noted("home.exported", what="hours.csv")
-    body = stream_with_context(home_export.hours_csv(book()))
-    return sheets.download(body, "text/csv; charset=utf-8", f"{_name()}-hours.csv")
+    return _sent(home_export.hours_csv(book()), "text/csv; charset=utf-8", "hours.csv")
 
 
 @page.post("/log/keeping/everything.zip")
 def everything() -> Answer:
-    _noted("home.exported", what="everything.zip")
-    body = stream_with_context(home_export.everything(book()))
-    return sheets.download(body, "application/zip", f"{_name()}-everything.zip")
+    return _sent(home_export.everything(book()), "application/zip", "everything.zip")
+
+
+def _sent(body: downloads.Body, kind: str, what: str) -> Answer:
+    left = _audited("home.exported", what=what)
+    return downloads.send(body, kind, f"{_name()}-{what}", left)
 
 
 def _name() -> str:
     """The code name and the day as the beginning of a file's name."""
-    code = "".join(c if c.isalnum() or c in "-_" else "-" for c in book().person.code)
-    return f"mien-{code}-{book().today.isoformat()}"
+    return downloads.stem(book().person.code, book().today.isoformat())
 
 
 # ── bringing in ──────────────────────────────────────────────────────────────────────────────────
@@ -317,5 +325,8 @@ def _take(key: str) -> Waiting | None:
 
 
 def _noted(action: str, **detail: object) -> None:
-    user, code = desk.user().name, book().person.code
-    desk.write(lambda db: audit.note(db, desk.now().utc, user, action, code, **detail))
+    _audited(action, **detail)()
+
+
+def _audited(action: str, **detail: object) -> Callable[[], None]:
+    return downloads.audited(action, book().person.code, **detail)

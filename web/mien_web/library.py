@@ -13,7 +13,6 @@ from flask import (
     redirect,
     render_template,
     request,
-    send_file,
     url_for,
 )
 from flask_babel import format_decimal, gettext, ngettext
@@ -22,7 +21,7 @@ from werkzeug.wrappers import Response as Answer
 
 from mien import audit, gallery, uploads
 from mien.events import EXPRESSIONS
-from mien_web import api, desk, door, jobs, labels, receiving
+from mien_web import api, desk, door, downloads, jobs, labels, receiving
 
 page = Blueprint("library", __name__)
 door.needs(page, "therapist", "administrator")
@@ -309,5 +308,10 @@ def take_back() -> Answer:
 
 @page.post("/library/export.zip")
 def export() -> Response:
+    """The labelled pictures, as the workshop imports them."""
+    file, pictures, of_clients = receiving.box_zip()
+    left = downloads.audited("library.exported", pictures=pictures, clients=of_clients)
+    size = file.tell()
+    file.seek(0)
     name = f"mien-library-{desk.now().iso[:10]}.zip"
-    return send_file(receiving.box_zip(), "application/zip", as_attachment=True, download_name=name)
+    return downloads.send(file, "application/zip", name, left, size)

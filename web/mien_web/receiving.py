@@ -300,9 +300,12 @@ def of_captures() -> Work:
     return Work(spool, outcome, keep)
 
 
-def box_zip() -> IO[bytes]:
-    """The labelled pictures as a zip that the workshop imports. Only those that may be learnt from:
-    uploads were let in as such, clients agreed and still do."""
+def box_zip() -> tuple[IO[bytes], int, int]:
+    """Return the labelled pictures as a zip that the workshop imports, how many they are, and how
+    many of them are of clients.
+
+    Only those that may be learnt from: uploads were let in as such, clients agreed and still do.
+    """
     user, now = desk.user(), desk.now()
     box = database.box_id(desk.config().state_dir, make=False)
     file = in_memory()
@@ -325,10 +328,4 @@ def box_zip() -> IO[bytes]:
         manifest = Manifest(box=box, created=now.iso, faces=faces)
         archive.writestr(exchange.MANIFEST, msgspec.json.encode(manifest))
     of_clients = sum(face.person is not None for face in faces)
-    desk.write(
-        lambda db: audit.note(
-            db, now.utc, user.name, "library.exported", "", pictures=len(faces), clients=of_clients
-        )
-    )
-    file.seek(0)
-    return file
+    return file, len(faces), of_clients

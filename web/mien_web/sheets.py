@@ -1,12 +1,9 @@
-"""Tables and files that are handed to the browser."""
+"""Tables as CSV, as spreadsheets read them."""
 
 import csv
 import io
 import re
 from collections.abc import Iterable
-from typing import Any
-
-from flask import Response
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
@@ -26,11 +23,3 @@ def tame(cell: str) -> str:
     (https://owasp.org/www-community/attacks/CSV_Injection); a number is what it looks like."""
     begins = cell.startswith(("=", "+", "-", "@", "\t", "\r"))
     return f"'{cell}" if begins and not _NUMBER.fullmatch(cell) else cell
-
-
-def download(body: Any, kind: str, name: str) -> Response:
-    """A file of this kind, saved under this name."""
-    answer = Response(body, mimetype=kind.split(";")[0])
-    answer.headers["Content-Type"] = kind
-    answer.headers.set("Content-Disposition", "attachment", filename=name)
-    return answer
