@@ -191,15 +191,16 @@ def _release(folder: Path, key: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("key") / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    return path
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 class TestRelease:
-    @pytest.fixture(scope="class")
-    def key(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        path = tmp_path_factory.mktemp("key") / "key"
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
-        return path
-
     def test_it_refuses_a_place_for_reports_that_nobody_filled_in(
         self, key: Path, tmp_path: Path
     ) -> None:
