@@ -85,6 +85,22 @@ def test_masked_seats_are_black_before_the_finder_looks() -> None:
     assert SHARP[:, :310].any(), "the camera's own frame is left alone"
 
 
+def test_a_picture_of_another_shape_is_not_looked_at_until_the_former_is_back() -> None:
+    left = [(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)]
+    pipe, finder = pipeline([face()], config=Config(seat=Seat(masked=[left])))
+    height, width = SHARP.shape[:2]
+    assert pipe.see(Frame(SHARP, 0.0, 0)).readings
+    looked = finder.shown
+    seen = pipe.see(Frame(SHARP[:, : width // 2].copy(), 0.1, 1))
+    assert not seen.readings
+    assert not seen.image.any()
+    assert finder.shown is looked, "the finder never saw it"
+    assert pipe.unfit
+    assert f"{width // 2}x{height}" in pipe.unfit
+    assert pipe.see(Frame(SHARP, 0.2, 2)).readings
+    assert pipe.unfit is None
+
+
 def test_two_in_the_seat_are_not_told_apart() -> None:
     pipe, _ = pipeline([face(50), face(400)])
     readings = pipe.see(Frame(SHARP, 0.0, 0)).readings

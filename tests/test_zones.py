@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mien.config import Polygon, Seat
+from mien.config import Camera, Polygon, Seat
 from mien.zones import Zones
 
 LEFT: Polygon = [(0, 0), (0.5, 0), (0.5, 1), (0, 1)]
@@ -84,3 +84,38 @@ def test_one_more_masked_seat_never_shows_more(masked: Polygon, more: Polygon) -
     one = Zones(Seat(masked=[masked])).apply(image)
     two = Zones(Seat(masked=[masked, more])).apply(image)
     assert not two[(one == 0).all(axis=2)].any()
+
+
+@pytest.mark.parametrize(
+    ("size", "fits"),
+    [
+        ((640, 360), True),
+        ((1920, 1080), True),
+        ((854, 480), True),
+        ((640, 480), False),
+        ((720, 1280), False),
+    ],
+)
+def test_zones_hold_at_any_size_of_the_shape_they_were_drawn_on(size, fits) -> None:
+    zones = Zones(Seat(masked=[LEFT], drawn="1280x720"))
+    assert zones.fits(picture(*size)) is fits
+    assert (zones.trouble is None) is fits
+    assert zones.fits(picture(1280, 720)) and zones.trouble is None, "the former shape is back"
+
+
+def test_a_seat_without_a_shape_takes_that_of_the_first_picture() -> None:
+    zones = Zones(Seat(masked=[LEFT]))
+    assert zones.fits(picture(160, 90))
+    assert not zones.fits(picture(160, 120))
+
+
+def test_a_camera_turned_otherwise_does_not_fit() -> None:
+    seat = Seat(masked=[LEFT], drawn="1280x720")
+    assert not Zones(seat, Camera(rotate=180)).fits(picture(1280, 720))
+    assert not Zones(seat, Camera(mirror=True)).fits(picture(1280, 720))
+    turned = Seat(masked=[LEFT], drawn="1280x720+180m")
+    assert Zones(turned, Camera(rotate=180, mirror=True)).fits(picture(1280, 720))
+
+
+def test_without_zones_every_picture_fits() -> None:
+    assert Zones(Seat(drawn="4x3")).fits(picture(160, 90))

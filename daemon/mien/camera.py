@@ -12,10 +12,10 @@ import os
 import stat
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from mien.clock import Clock
@@ -46,6 +46,8 @@ for _name, _value in {
 OPEN_S = 10.0
 """Seconds that opening a camera or a stream, up to its first frame, may take."""
 _BACKOFF_S = (1.0, 30.0)
+SETTLED_S = 10.0
+"""Seconds of frames after which a source that was lost counts as well again."""
 
 _QUERYCAP = 0x80685600  # VIDIOC_QUERYCAP of <linux/videodev2.h>
 _CAPTURE, _OUTPUT, _M2M, _M2M_MPLANE = 0x1, 0x2, 0x8000, 0x4000
@@ -114,6 +116,11 @@ def open_source(spec: str, config: Camera, clock: Clock) -> Source:
     Raises:
         CameraError: there is no such thing, or the file is neither a picture nor a video.
     """
+    source = _open(spec, config, clock)
+    return Turned(source, config) if config.rotate or config.mirror else source
+
+
+def _open(spec: str, config: Camera, clock: Clock) -> Source:
     if spec == "auto":
         found = find_camera()
         if found is None:
@@ -140,6 +147,50 @@ def open_source(spec: str, config: Camera, clock: Clock) -> Source:
     from mien import capture
 
     return capture.open_device(_device(spec, path), config, clock)
+
+
+class Turned:
+    """A source whose pictures are turned, then mirrored, as the config says."""
+
+    def __init__(self, source: Source, config: Camera) -> None:
+        self._source = source
+        self._config = config
+
+    @property
+    def name(self) -> str:
+        return self._source.name
+
+    @property
+    def live(self) -> bool:
+        return self._source.live
+
+    @property
+    def still(self) -> bool:
+        return self._source.still
+
+    def __getattr__(self, name: str) -> Any:  # what only some have: `rewind`, `skipped`
+        return getattr(self._source, name)
+
+    def __len__(self) -> int:
+        return len(self._source) if isinstance(self._source, Sized) else 0
+
+    def read(self, timeout: float) -> Frame | None:
+        frame = self._source.read(timeout)
+        if frame is None:
+            return None
+        return dataclasses.replace(frame, image=turned(frame.image, self._config))
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def turned(image: "NDArray[np.uint8]", config: Camera) -> "NDArray[np.uint8]":
+    """The picture turned clockwise by `rotate` degrees, then mirrored; rows lie one after the
+    other in memory, as OpenCV wants them."""
+    import numpy as np
+
+    result = np.rot90(image, -config.rotate // 90)
+    return np.ascontiguousarray(result[:, ::-1] if config.mirror else result)
 
 
 def _open_file(path: Path) -> Source:
@@ -257,7 +308,9 @@ class Reopening:
         self._wait_s = _BACKOFF_S[0]
         self._due = clock.monotonic()
         self._alive = self._due  # when the last frame came, or it was opened
+        self._since = self._due  # when frames came (again)
         self._fresh = True  # no frame since it was opened
+        self._unsettled = True  # has not yet given frames for `SETTLED_S`
         self._lost = False
         self._reason = ""
         self._status: tuple[Status, str] = ("degraded", f"{name} is being opened")
@@ -293,6 +346,8 @@ class Reopening:
         self._alive = self._clock.monotonic()
         if self._fresh:
             self._welcome()
+        if self._unsettled and self._alive - self._since >= SETTLED_S:
+            self._settle()
         self.frames += 1
         return dataclasses.replace(frame, index=self.frames - 1)
 
@@ -336,13 +391,23 @@ class Reopening:
         raise CameraError(f"{self.name} was closed")
 
     def _welcome(self) -> None:
+        """The first frame since it was opened. It counts as healed once it has given frames for
+        `SETTLED_S`: a source that gives one picture and ends must not flap."""
         self._fresh = False
+        self._since = self._alive
+        if not self._lost:
+            log.info("%s gives frames", self.name)
+            self._status = ("ok", f"{self.name} gives frames")
+        self._unsettled = True
+
+    def _settle(self) -> None:
+        self._unsettled = False
         self._wait_s = _BACKOFF_S[0]
-        if self._lost and self.frames:
-            self.reconnects += 1
-        log.info("%s gives frames%s", self.name, " again" if self._lost else "")
-        self._lost = False
-        self._status = ("ok", f"{self.name} gives frames")
+        if self._lost:
+            self.reconnects += self.frames > 0
+            log.info("%s gives frames again", self.name)
+            self._lost = False
+            self._status = ("ok", f"{self.name} gives frames")
 
     def _lose(self, reason: str) -> None:
         if self._closed.is_set():

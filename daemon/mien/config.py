@@ -48,6 +48,8 @@ class Camera(Struct, frozen=True):
     height: Annotated[int, _doc("pixels", ge=120, le=4096)] = 720
     fps: Annotated[float, _doc("frames a second at most", gt=0, le=60)] = 15.0
     stall_s: Annotated[float, _doc("seconds without a frame before reopening", ge=0.5, le=60)] = 5.0
+    rotate: Annotated[Literal[0, 90, 180, 270], _doc("degrees clockwise to turn the picture")] = 0
+    mirror: Annotated[bool, _doc("swap left and right, after turning")] = False
 
 
 class Seat(Struct, frozen=True):
@@ -56,6 +58,10 @@ class Seat(Struct, frozen=True):
     )
     masked: Annotated[list[Polygon], _doc("seats blacked out before any detection")] = []
     far: Annotated[bool, _doc("look in two tiles, for a seat beyond two metres")] = False
+    drawn: Annotated[
+        str | None,
+        _doc("the picture it was drawn on, such as 1280x720; the first one met if left out"),
+    ] = None
 
 
 class Faces(Struct, frozen=True):

@@ -53,7 +53,8 @@ class Pipeline:
         self._temperature = bundle.calibration.temperature
         given = config.limits.min_confidence
         self._min_confidence = bundle.thresholds.confidence if given is None else given
-        self._zones = Zones(config.seat)
+        self._view = config.camera
+        self._zones = Zones(config.seat, self._view)
         self._finder = finder
         self._classifier = classifier
         self._smoothing = config.smoothing
@@ -70,11 +71,25 @@ class Pipeline:
 
     def sit(self, seat: Seat) -> None:
         """The seat is elsewhere."""
-        self._zones = Zones(seat)
+        self._zones = Zones(seat, self._view)
         self._finder.far = seat.far
 
+    @property
+    def unfit(self) -> str | None:
+        """Why nobody is read: the picture is not of the shape that the zones were drawn on."""
+        return self._zones.trouble
+
     def see(self, frame: Frame) -> Seen:
-        """Read a frame of a stream, whose times must not go back."""
+        """Read a frame of a stream, whose times must not go back.
+
+        A frame that does not fit the zones comes back black, with nobody in it.
+        """
+        if not self._zones.fits(frame.image):
+            self._seat = None
+            ended = self._follow(frame.t, [], [])
+            return Seen(
+                frame, np.zeros_like(frame.image), [], ended, dict.fromkeys(("faces", "total"), 0.0)
+            )
         return self._see(frame, stream=True)
 
     def see_still(self, frame: Frame) -> Seen:

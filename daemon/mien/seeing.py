@@ -20,6 +20,7 @@ from mien.stage import LatestSlot, Stage
 log = logging.getLogger(__name__)
 
 CAMERA_CURE = "check that the camera is plugged in and that no other program uses it"
+SEAT_CURE = "draw the seat anew on the page, or give the camera its former size"
 BUNDLE_CURE = (
     "install it again, or go back with `mien models rollback`; either counts from the next start"
 )
@@ -207,6 +208,8 @@ class Seeing:
         if camera is None:
             return Part("camera", "ok", self._closed)
         status, text = camera.status
+        if status == "ok" and self._watch and not self._watch.aim and self._pipeline.unfit:
+            return Part("camera", "degraded", self._pipeline.unfit, SEAT_CURE)
         return Part("camera", status, text, None if status == "ok" else CAMERA_CURE)
 
     def _capture(self) -> None:

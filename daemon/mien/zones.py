@@ -1,19 +1,49 @@
 """Blacking out what must not be looked at, before anything looks: everything outside the client's
-seat, and every masked seat."""
+seat, and every masked seat.
+
+Zones are fractions of the picture, so they hold at any size of the same shape. In a picture of
+another shape, or turned otherwise, they cover something else: there nobody may be read.
+"""
+
+import re
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.config import Polygon, Seat
+from mien.config import Camera, Polygon, Seat
 
 
 class Zones:
     """The zones of one seat; the client's seat and a masked one may overlap, and the mask wins."""
 
-    def __init__(self, seat: Seat) -> None:
+    def __init__(self, seat: Seat, view: Camera | None = None) -> None:
+        """`view` tells how the camera's picture is turned before it comes here."""
         self._seat = seat
+        self._view = view or Camera()
+        self._drawn_on = seat.drawn
+        self.trouble: str | None = None
+        """Why the last picture did not fit."""
         self._mask: NDArray[np.uint8] | None = None
+
+    def fits(self, image: NDArray[np.uint8]) -> bool:
+        """Whether the picture has the shape that the zones were drawn on: a seat without one takes
+        that of the first picture. Without zones every picture fits."""
+        if self._seat.client is None and not self._seat.masked:
+            self.trouble = None
+            return True
+        height, width = image.shape[:2]
+        now = drawn(width, height, self._view)
+        if self._drawn_on is None:
+            self._drawn_on = now
+        if same_shape(self._drawn_on, now):
+            self.trouble = None
+            return True
+        self.trouble = (
+            f"the picture is {now}, but the seat was drawn on {self._drawn_on}, so that its zones "
+            "would cover something else: nobody is read"
+        )
+        return False
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The picture, BGR u8 [h, w, 3], with what is outside black: a copy, or the picture
@@ -40,3 +70,19 @@ def _corners(polygon: Polygon, width: int, height: int) -> NDArray[np.int32]:
     last = np.array([width - 1, height - 1], np.float64)
     corners: NDArray[np.float64] = np.array(polygon, np.float64) * last
     return np.rint(corners).astype(np.int32)
+
+
+def drawn(width: int, height: int, view: Camera) -> str:
+    """What a seat says about the picture it was drawn on: `1280x720`, `720x1280+90`, where the
+    number after the plus is `camera.rotate`, and an `m` at the end stands for `camera.mirror`."""
+    turned = f"+{view.rotate}" if view.rotate else ""
+    return f"{width}x{height}{turned}{'m' if view.mirror else ''}"
+
+
+def same_shape(one: str, other: str) -> bool:
+    """Whether both are turned alike and their sides have the same ratio, but for rounding."""
+    shapes = [re.fullmatch(r"([1-9]\d*)x([1-9]\d*)(.*)", text) for text in (one, other)]
+    if shapes[0] is None or shapes[1] is None:
+        return False
+    ratios = [int(shape[1]) / int(shape[2]) for shape in shapes if shape]
+    return shapes[0][3] == shapes[1][3] and abs(ratios[0] / ratios[1] - 1) <= 0.01

@@ -48,6 +48,11 @@ SENTENCES = (
     N_("%(camera)s has given no frame for %(seconds)s s"),
     N_("%(camera)s gave no frame within %(seconds)s s"),
     N_("%(camera)s was closed"),
+    N_(
+        "the picture is %(now)s, but the seat was drawn on %(before)s, so that its zones would "
+        "cover something else: nobody is read"
+    ),
+    N_("draw the seat anew on the page, or give the camera its former size"),
     N_("%(camera)s gives no more frames: it was unplugged"),
     N_("%(camera)s has ended or broken off"),
     N_("%(camera)s gives pixels of a kind that OpenCV cannot turn to BGR"),

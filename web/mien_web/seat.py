@@ -17,11 +17,13 @@ from flask import (
     url_for,
 )
 from flask_babel import gettext, lazy_gettext
+from msgspec.structs import replace
 from werkzeug.wrappers import Response as Answer
 
 from mien import audit, settings
 from mien.config import Polygon, Seat
 from mien.control import Busy, ControlError, NoPicture
+from mien.zones import drawn
 from mien_web import clients, desk, door, live
 
 page = Blueprint("seat", __name__)
@@ -85,6 +87,11 @@ def show() -> str:
 @page.post("/seat")
 def save() -> Answer:
     seat = _checked(request.form.get("seat", ""))
+    if seat.drawn is None:  # it was saved without a picture to see
+        seat = replace(seat, drawn=present().drawn)
+    else:  # the script tells the size alone
+        width, height = map(int, seat.drawn.split("x"))
+        seat = replace(seat, drawn=drawn(width, height, desk.config().camera))
     if not clients.at_home() and not seat.masked and request.form.get("alone") != "1":
         abort(
             400,
@@ -179,6 +186,8 @@ def _checked(text: str) -> Seat:
                 "at least three. Load the page again and draw it anew."
             ),
         )
+    if seat.drawn is not None and not re.fullmatch("[1-9][0-9]{0,4}x[1-9][0-9]{0,4}", seat.drawn):
+        abort(400, gettext("The size of the picture could not be read. Load the page again."))
     polygons = [*seat.masked, *([seat.client] if seat.client is not None else [])]
     if len(seat.masked) > MOST_MASKED or any(len(one) > MOST_CORNERS for one in polygons):
         abort(

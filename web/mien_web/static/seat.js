@@ -359,6 +359,8 @@ async function watch() {
         const live = JSON.parse(response.headers.get("Mien-Live"));
         const picture = await createImageBitmap(await response.blob());
         main.querySelector(".stage").style.setProperty("--ratio", `${live.width} / ${live.height}`);
+        seat.drawn = `${live.width}x${live.height}`; // what the corners are fractions of
+        byId("field").value = JSON.stringify(seat);
         enter("live");
         stage.show(picture, live);
         measure(live);
