@@ -131,7 +131,7 @@ def test_frames_are_counted_on_over_a_reconnection():
     assert source.status == ("degraded", "it was unplugged; next try in 1 s")
     clock.advance(1)
     assert [source.read(WAIT_S).index, source.read(0).index] == [2, 3]
-    assert (source.frames, source.reconnects, source.status[0]) == (4, 0, "degraded")
+    assert (source.frames, source.reconnects, source.status[0]) == (4, 1, "degraded")
     clock.advance(SETTLED_S)
     assert source.read(0).index == 4
     assert (source.frames, source.reconnects, source.stalls) == (5, 1, 0)
@@ -154,6 +154,7 @@ def test_the_wait_doubles_to_30_s_and_begins_anew_once_it_has_settled():
         clock.now = began + waits[-1]
     assert waits == [1, 2, 4, 8, 16, 30, 30]
     assert source.read(0) is not None
+    assert source.reconnects == 0, "it had never been there"
     clock.advance(SETTLED_S)
     assert source.read(0) is not None
     with pytest.raises(CameraError):

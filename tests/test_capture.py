@@ -274,3 +274,44 @@ def test_a_stream_that_falls_silent_stalls(camera):
     assert isinstance(error_after_frames(source, 0.3), CameraStalled)
     camera.stop.set()
     source.close()
+
+
+class Pictures:
+    """A device whose pictures come one a second."""
+
+    def __init__(self, clock, pictures):
+        self.clock, self.pictures = clock, list(pictures)
+
+    def grab(self):
+        if not self.pictures:
+            raise CameraError("no more pictures")
+        self.clock.advance(1)
+        return self.pictures.pop(0)
+
+    def release(self):
+        pass
+
+
+def end_of(pictures):
+    clock = ManualClock()
+    source = LiveSource("camera x", lambda: Pictures(clock, pictures), clock)
+    try:
+        return str(error_after_frames(source, 10))
+    finally:
+        source.close()
+
+
+def test_one_and_the_same_picture_over_and_over_is_a_stall():
+    still = np.zeros((4, 4, 3), np.uint8)
+    assert end_of([still] * 20) == "camera x has given one and the same picture for 10 s"
+    moving = [np.full((4, 4, 3), n % 2, np.uint8) for n in range(40)]
+    assert end_of(moving) == "no more pictures"
+    assert end_of([*[still] * 9, still + 1, *[still] * 9]) == "no more pictures"
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [((4, 4), "u1"), ((4, 4, 2), "u1"), ((4, 4, 4), "u1"), ((0, 4, 3), "u1"), ((4, 4, 3), "u2")],
+)
+def test_pixels_of_another_kind_are_refused(shape, kind):
+    assert "gives pixels of a kind" in end_of([np.zeros(shape, kind)])

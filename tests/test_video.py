@@ -98,3 +98,28 @@ def test_an_animated_gif_plays(tmp_path):
     frames = read_all(open_source(str(tmp_path / "a.gif"), Camera(), SystemClock()))
     assert [frame.t for frame in frames] == pytest.approx([0.0, 0.2, 0.4, 0.6])
     assert [int(frame.image[0, 0, 2]) for frame in frames] == [0, 60, 120, 180]
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"avif"])
+def test_a_heif_picture_is_told_as_such(tmp_path, brand):
+    path = tmp_path / "IMG_1.mp4"
+    path.write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(64))
+    with pytest.raises(CameraError, match=r"HEIC or AVIF picture.*save it as JPEG"):
+        open_source(str(path), Camera(), SystemClock())
+
+
+@pytest.mark.parametrize(("name", "count"), [("a.mjpeg", 2), ("a.MJPG", 30)])
+def test_jpegs_one_after_the_other_are_a_video(tmp_path, name, count):
+    path = tmp_path / name
+    shades = [np.full((48, 64, 3), 7 * n, np.uint8) for n in range(count)]
+    path.write_bytes(b"".join(cv2.imencode(".jpg", shade)[1].tobytes() for shade in shades))
+    source = open_source(str(path), Camera(), SystemClock())
+    read = [frame.image.mean() for frame in iter(lambda: source.read(0), None)]
+    assert len(read) == count
+    assert read == sorted(read)
+
+
+def test_a_photograph_with_its_preview_behind_it_stays_one_picture(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(2 * cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))[1].tobytes())
+    assert open_source(str(path), Camera(), SystemClock()).still

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from mien.clock import Clock
@@ -149,6 +149,19 @@ def _open(spec: str, config: Camera, clock: Clock) -> Source:
     return capture.open_device(_device(spec, path), config, clock)
 
 
+def checked(image: Any, name: str) -> "NDArray[np.uint8]":
+    """The picture, if it is one: H×W×3 in bytes, whatever the library made of the stream.
+
+    Raises:
+        CameraError: it is anything else.
+    """
+    shape: tuple[int, ...] = getattr(image, "shape", ())
+    kind = str(getattr(image, "dtype", type(image).__name__))
+    if len(shape) != 3 or shape[2] != 3 or not shape[0] or not shape[1] or kind != "uint8":
+        raise CameraError(f"{name} gives pixels of a kind that OpenCV cannot turn to BGR")
+    return cast("NDArray[np.uint8]", image)
+
+
 class Turned:
     """A source whose pictures are turned, then mirrored, as the config says."""
 
@@ -196,7 +209,7 @@ def turned(image: "NDArray[np.uint8]", config: Camera) -> "NDArray[np.uint8]":
 def _open_file(path: Path) -> Source:
     from mien import pictures, video
 
-    if pictures.is_picture(path):
+    if pictures.is_picture(path) and not pictures.is_stream(path):
         return pictures.PictureFile(path)
     return video.VideoFile(path)
 
@@ -395,6 +408,8 @@ class Reopening:
         `SETTLED_S`: a source that gives one picture and ends must not flap."""
         self._fresh = False
         self._since = self._alive
+        if self._lost and self.frames:
+            self.reconnects += 1
         if not self._lost:
             log.info("%s gives frames", self.name)
             self._status = ("ok", f"{self.name} gives frames")
@@ -404,7 +419,6 @@ class Reopening:
         self._unsettled = False
         self._wait_s = _BACKOFF_S[0]
         if self._lost:
-            self.reconnects += self.frames > 0
             log.info("%s gives frames again", self.name)
             self._lost = False
             self._status = ("ok", f"{self.name} gives frames")

@@ -9,14 +9,14 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.camera import OPEN_S, CameraError, CameraStalled, Frame, shown
+from mien.camera import OPEN_S, CameraError, CameraStalled, Frame, checked, shown
 from mien.clock import Clock
 from mien.config import Camera
 from mien.filenames import printable
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 _READ_S = 4.0  # as V4L2's in `camera`: so long a device may be silent before it counts as gone
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _EXAMPLES = ("rtsp://user:password@192.168.1.20/stream", "http://192.168.1.20:8080/video")
+FROZEN_S = 10.0
+"""So long a live camera may repeat one picture."""
 _CLOSE_S = _READ_S + 1.0  # so that closing outlives a read that is silent
 
 
@@ -87,12 +89,14 @@ class LiveSource:
 
     def _run(self) -> None:
         frames = 0
+        frozen = _Frozen(self.name, self._clock)
         try:
             device = self._open()
             try:
                 while not self._closed:
                     image = device.grab()
                     if image is not None:
+                        frozen.look(checked(image, self.name))
                         frame = Frame(image, self._clock.monotonic(), frames)
                         frames += 1
                         with self._changed:
@@ -104,6 +108,28 @@ class LiveSource:
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
+
+
+class _Frozen:
+    """Watches for a camera that gives the same picture over and over. A sensor's noise makes each
+    picture differ, so one that does not change in a single pixel is no camera's any more."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self._name = name
+        self._clock = clock
+        self._last: NDArray[np.uint8] | None = None
+        self._since = clock.monotonic()
+
+    def look(self, image: NDArray[np.uint8]) -> None:
+        """
+        Raises:
+            CameraError: nothing has changed for `FROZEN_S`.
+        """
+        now = self._clock.monotonic()
+        if self._last is None or not np.array_equal(image, self._last):
+            self._last, self._since = image, now
+        elif now - self._since >= FROZEN_S:
+            raise CameraError(f"{self._name} has given one and the same picture for {FROZEN_S:g} s")
 
 
 class Capture:
@@ -130,9 +156,7 @@ class Capture:
         done, image = self._capture.retrieve()
         if not done:  # one damaged frame
             return None
-        if image.ndim != 3:
-            raise CameraError(f"{self._name} gives pixels of a kind that OpenCV cannot turn to BGR")
-        return cast(NDArray[np.uint8], image)
+        return checked(image, self._name)
 
     def release(self) -> None:
         self._capture.release()

@@ -30,6 +30,8 @@ _REDUCED = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+_STREAM_BYTES = 16 << 20
+"""So much of a file is looked at for further JPEGs."""
 _stderr = threading.Lock()
 
 
@@ -44,6 +46,16 @@ def is_picture(path: Path) -> bool:
     """Whether the file's first bytes are those of a picture; a GIF counts as a video."""
     with suppress(OSError), openable(path) as name:
         return cv2.haveImageReader(name) and not _is_gif(path)
+    return False
+
+
+def is_stream(path: Path) -> bool:
+    """Whether it is a video of JPEGs one after the other, as `rpicam-vid --codec mjpeg` writes; by
+    its name too, for FFmpeg goes by that, and a photograph may hold further JPEGs as well."""
+    if path.suffix.lower() not in (".mjpeg", ".mjpg"):
+        return False
+    with suppress(OSError), path.open("rb") as file:
+        return b"\xff\xd9\xff\xd8" in file.read(_STREAM_BYTES)
     return False
 
 

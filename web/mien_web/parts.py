@@ -47,6 +47,7 @@ SENTENCES = (
     N_("%(camera)s gives frames"),
     N_("%(camera)s has given no frame for %(seconds)s s"),
     N_("%(camera)s gave no frame within %(seconds)s s"),
+    N_("%(camera)s has given one and the same picture for %(seconds)s s"),
     N_("%(camera)s was closed"),
     N_(
         "the picture is %(now)s, but the seat was drawn on %(before)s, so that its zones would "
