@@ -7,6 +7,7 @@ API: the Picamera2 manual, https://datasheets.raspberrypi.com/camera/picamera2-m
 import importlib.util
 import logging
 import os
+import re
 from types import ModuleType
 from typing import Any, cast
 
@@ -72,6 +73,11 @@ def _picamera2() -> ModuleType:
             "the virtual environment with --system-site-packages"
         ) from None
     except Exception as error:  # an ABI that does not fit shows as ValueError, OSError …
+        if re.search("numpy.*(binary incompatible|compiled using|size changed)", str(error)):
+            raise CameraError(
+                "picamera2 is installed but does not load, for a library of it was built for "
+                f"another NumPy ({error}): put simplejpeg into the box's environment with pip"
+            ) from error
         raise CameraError(f"picamera2 is installed but does not load: {error}") from error
     return cast(ModuleType, picamera2)
 

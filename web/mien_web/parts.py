@@ -71,6 +71,10 @@ SENTENCES = (
     N_("several cameras are called %(source)s: %(names)s; name one"),
     N_("there is no camera, file or folder %(source)s; cameras plugged in now: %(names)s"),
     N_("picamera2 cannot be used (%(reason)s): %(cure)s"),
+    N_(
+        "picamera2 is installed but does not load, for a library of it was built for another "
+        "NumPy (%(reason)s): put simplejpeg into the box's environment with pip"
+    ),
     N_("picamera2 is installed but does not load: %(reason)s"),
     N_("no camera is connected to this Raspberry Pi: %(cure)s"),
     N_("%(camera)s cannot be opened (%(reason)s): %(cure)s"),
