@@ -124,6 +124,24 @@ def running_here(db: Any, boot: str) -> Session | None:
     return _session(row) if row else None
 
 
+CLOSING_MS = 3000
+"""How long after its end the camera may still hold a picture of a session."""
+
+
+def in_sight(db: Any, boot: str, boot_ms: int) -> Session | None:
+    """Return the session whose client the camera sees, or saw a moment ago.
+
+    Args:
+        boot, boot_ms: The boot, and milliseconds since it began.
+    """
+    row = db.execute(
+        _SELECT + "WHERE s.boot = ? AND (s.length_ms IS NULL OR s.boot_ms + s.length_ms > ?) "
+        "ORDER BY s.length_ms IS NULL DESC, s.boot_ms DESC LIMIT 1",
+        (boot, boot_ms - CLOSING_MS),
+    ).fetchone()
+    return _session(row) if row else None
+
+
 def of_client(db: Any, client: str) -> list[Session]:
     """All sessions of a client, by id, the oldest first."""
     rows = db.execute(_SELECT + "WHERE s.client = ? ORDER BY s.utc, s.boot_ms", (client,))

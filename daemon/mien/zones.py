@@ -5,13 +5,12 @@ Zones are fractions of the picture, so they hold at any size of the same shape. 
 another shape, or turned otherwise, they cover something else: there nobody may be read.
 """
 
-import re
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import Camera, Polygon, Seat
+from mien.shape import drawn, same_shape
 
 
 class Zones:
@@ -70,19 +69,3 @@ def _corners(polygon: Polygon, width: int, height: int) -> NDArray[np.int32]:
     last = np.array([width - 1, height - 1], np.float64)
     corners: NDArray[np.float64] = np.array(polygon, np.float64) * last
     return np.rint(corners).astype(np.int32)
-
-
-def drawn(width: int, height: int, view: Camera) -> str:
-    """What a seat says about the picture it was drawn on: `1280x720`, `720x1280+90`, where the
-    number after the plus is `camera.rotate`, and an `m` at the end stands for `camera.mirror`."""
-    turned = f"+{view.rotate}" if view.rotate else ""
-    return f"{width}x{height}{turned}{'m' if view.mirror else ''}"
-
-
-def same_shape(one: str, other: str) -> bool:
-    """Whether both are turned alike and their sides have the same ratio, but for rounding."""
-    shapes = [re.fullmatch(r"([1-9]\d*)x([1-9]\d*)(.*)", text) for text in (one, other)]
-    if shapes[0] is None or shapes[1] is None:
-        return False
-    ratios = [int(shape[1]) / int(shape[2]) for shape in shapes if shape]
-    return shapes[0][3] == shapes[1][3] and abs(ratios[0] / ratios[1] - 1) <= 0.01

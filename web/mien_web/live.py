@@ -24,7 +24,7 @@ from werkzeug.wrappers import Response as Answer
 from mien.clock import Clock
 from mien.control import Busy, ControlError, NoPicture, Picture
 from mien.events import EXPRESSIONS, Health, Live
-from mien_web import desk, door, labels, parts, words
+from mien_web import desk, door, labels, parts, sight, words
 
 page = Blueprint("live", __name__)
 door.needs(page, but={"live.about"})
@@ -85,7 +85,9 @@ def first_look(health: Health) -> tuple[str, words.Said, Live | None]:
     """The state of the page before its script has asked for anything."""
     state = "paused" if health.paused else "starting"
     try:
-        picture = None if health.paused else desk.control().preview(0, FIRST_LOOK)
+        picture = None if health.paused else sight.preview(0, FIRST_LOOK)
+    except sight.InUse:
+        return "in-use", words.STATES["in-use"], None
     except NoPicture as error:
         state = _without_picture(health)
         return state, words.Said(words.STATES[state].title, words.sentence(error)), None
@@ -112,9 +114,11 @@ def picture() -> Response:
         if not admitted:
             return _instead("busy")
         try:
-            shown = desk.control().preview(after, WAIT)
+            shown = sight.preview(after, WAIT)
             if shown is None and desk.control().status().paused:
                 return _instead("paused")
+        except sight.InUse:
+            return _instead("in-use")
         except Busy:
             return _instead("busy")
         except NoPicture as error:

@@ -94,6 +94,7 @@ SENTENCES = (
         "%(path)s is neither a picture nor a video that can be read; it may be cut off, or "
         "something else under this name"
     ),
+    N_("%(path)s is a HEIC or AVIF picture, which cannot be read here: save it as JPEG first"),
     N_("%(path)s has not one frame that can be decoded"),
     N_("none of the %(count)s pictures in %(path)s can be decoded"),
     N_("there is no picture in the folder %(path)s; expected is JPEG, PNG, WebP, BMP, TIFF or GIF"),

@@ -23,8 +23,8 @@ from werkzeug.wrappers import Response as Answer
 from mien import audit, settings
 from mien.config import Polygon, Seat
 from mien.control import Busy, ControlError, NoPicture
-from mien.zones import drawn
-from mien_web import clients, desk, door, live
+from mien.shape import drawn
+from mien_web import clients, desk, door, live, sight
 
 page = Blueprint("seat", __name__)
 door.needs(page, "administrator", "therapist")
@@ -136,7 +136,9 @@ def picture() -> Response:
         if not admitted:
             return _instead("busy")
         try:
-            shown = desk.control().preview(after, live.WAIT)
+            shown = sight.preview(after, live.WAIT)
+        except sight.InUse:
+            return _instead("session")
         except Busy:
             return _instead("busy")
         except NoPicture:

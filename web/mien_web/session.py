@@ -30,7 +30,7 @@ from mien.events import EXPRESSIONS, Live
 from mien.sessions import Session
 from mien.taps import Done, Tap
 from mien_web import clients as client_page
-from mien_web import desk, door, labels, leading, session_words, words
+from mien_web import desk, door, labels, leading, session_words, sight, words
 
 page = Blueprint("session", __name__)
 door.needs(page, "therapist", "home")
@@ -191,7 +191,7 @@ def _look(session: Session) -> dict[str, Any]:
     if session.length_ms is not None:
         return {"state": "ended"}
     try:
-        shown = desk.control().preview(0, LOOK_S)
+        shown = sight.preview(0, LOOK_S)
         if shown is None:
             return session_words.unseen("paused" if desk.control().status().paused else "starting")
     except Busy:

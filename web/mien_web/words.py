@@ -64,6 +64,10 @@ STATES = {
     "no-picture": Said(
         lazy_gettext("No picture from the camera"), lazy_gettext("It is tried again by itself.")
     ),
+    "in-use": Said(
+        lazy_gettext("In use: a session is running"),
+        lazy_gettext("Only its therapist sees the picture and what is read. You may pause it."),
+    ),
     "busy": Said(
         lazy_gettext("Other screens are watching"),
         lazy_gettext("Close the page on one of them to see it here."),
@@ -83,6 +87,7 @@ PILLS: dict[str, Any] = {
     "paused": lazy_gettext("Paused"),
     "closed": lazy_gettext("Camera closed"),
     "no-picture": lazy_gettext("No picture"),
+    "in-use": lazy_gettext("In use"),
     "busy": lazy_gettext("Full"),
     "lost": lazy_gettext("No answer"),
 }
