@@ -28,12 +28,14 @@ def add(subcommands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from mien import chatter
+    from mien.clock import SystemClock
     from mien.service import Service  # pulls in the networks, which the other commands need not
 
     config = parse_broker(load_config(args.config), args.broker)
     if args.source:
         config = replace(config, camera=replace(config.camera, source=args.source))
-    with stop_on_signals() as stop:
+    with chatter.limited(SystemClock()), stop_on_signals() as stop:
         return Service(config).run(stop)
 
 
