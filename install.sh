@@ -83,7 +83,8 @@ release() {
 # Commit and date, for the page and for `mien --version --json`; a bundle brings them.
 origin() {
     if [ -f "$HERE/build.json" ]; then cat "$HERE/build.json"; return; fi
-    where=$(git -c safe.directory='*' -C "$HERE" log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format='"commit": "%H", "date": "%cd"' 2>/dev/null) ||
+    # Without one of its own, git would tell of the repository around it.
+    where=$([ -e "$HERE/.git" ] && TZ=UTC git -c safe.directory='*' -C "$HERE" log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format='"commit": "%H", "date": "%cd"' 2>/dev/null) ||
         where='"commit": null, "date": null'
     printf '{"version": "%s", %s}\n' "$(version)" "$where"
 }

@@ -16,9 +16,15 @@ command -v "$python" >/dev/null || die "it needs Python $version_of_python: ther
 [ "$("$python" -c 'import sys; print(*sys.version_info[:2], sep=".")')" = "$version_of_python" ] || die "$python is not Python $version_of_python"
 ! grep -q 'FILL IN' SECURITY.md || die "SECURITY.md names nobody to write to yet. Fill in its address, then commit it."
 
-# What git says of this commit; elsewhere what whoever calls says.
-commit=${COMMIT:-$(git rev-parse HEAD 2>/dev/null || echo unknown)}
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
+# What git says of this commit; outside of a checkout what whoever calls says.
+if [ -e .git ]; then
+    [ -z "$(git status --porcelain)" ] || die "this checkout has changes that are in no commit (git status). Commit them, or take them back."
+    commit=$(git rev-parse HEAD)
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+else
+    commit=${COMMIT:-unknown}
+    SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(date +%s)}
+fi
 export SOURCE_DATE_EPOCH
 date=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
 

@@ -138,7 +138,7 @@ def test_every_export_of_a_client_keeps_the_letters_of_the_code_name(
         f"{page}/everything.zip": f"mien-{kept}-everything.zip",
         f"/sessions/{session}/exports/elan.eaf": None,
     }
-    for path, name in wanted.items():
+    for number, (path, name) in enumerate(wanted.items(), 1):
         answer, body = tablet.post(path, **DAYS)
         assert answer.status == 200, (path, body)
         assert body
@@ -146,6 +146,7 @@ def test_every_export_of_a_client_keeps_the_letters_of_the_code_name(
         assert name_of(answer).startswith(f"mien-{kept}-")
         if answer.headers["Content-Length"]:
             assert int(answer.headers["Content-Length"]) == len(body)
+        assert len(audited(box, number)) == number
         if path.endswith(".zip"):
             with zipfile.ZipFile(BytesIO(body)) as archive:
                 assert json.loads(archive.read("client.json"))

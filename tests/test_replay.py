@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.camera import CameraError, CameraStalled, Frame, Reopening, open_source
+from mien.camera import SETTLED_S, CameraError, CameraStalled, Frame, Reopening, open_source
 from mien.clock import ManualClock, SystemClock
 from mien.config import Camera
 from mien.replay import PHASES, DemoSource, ReplaySource, damaged, phase_at
@@ -118,7 +118,10 @@ def test_vanished_it_can_be_opened_only_when_it_is_back(replay, clock):
     replay.come_back()
     clock.advance(2)
     assert camera.read(WAIT_S).index == 1
-    assert (camera.reconnects, camera.status[0]) == (1, "ok")
+    assert (camera.reconnects, camera.status[0]) == (1, "degraded")
+    clock.advance(SETTLED_S)
+    camera.read(WAIT_S)
+    assert camera.status[0] == "ok"
 
 
 def test_a_stall_is_cured_by_opening_it_again(replay, clock):
