@@ -11,7 +11,9 @@ import argparse
 import email
 import hashlib
 import json
+import re
 import sys
+import tomllib
 import uuid
 import zipfile
 from datetime import datetime
@@ -62,18 +64,26 @@ def bill(release: Path, python: str, machine: str) -> Bom:
     for name, component in [*libraries.items(), ("mien", bom.metadata.component)]:
         needed = _needed(_metadata(wheels[name]), where)
         bom.register_dependency(component, [libraries[each] for each in needed & libraries.keys()])
+    attribution = (release / "models" / "blazeface" / "ATTRIBUTION").read_text()
+    face_model = re.findall(r"mediapipe (\S+)", attribution)[0]
     for file in sorted((release / "models").rglob("*.tflite")):
-        bom.components.add(_network(file.stem, file.read_bytes()))
+        bom.components.add(_network(file.stem, face_model, file.read_bytes()))
     with zipfile.ZipFile(wheels["mien"]) as archive:
         for inside in sorted(archive.namelist()):
             if inside.endswith("/expression.tflite"):
-                bom.components.add(_network(inside.split("/")[-2], archive.read(inside)))
+                bundle = tomllib.loads(
+                    archive.read(str(Path(inside).with_name("bundle.toml"))).decode()
+                )
+                bom.components.add(
+                    _network(bundle["name"], str(bundle["created"]), archive.read(inside))
+                )
     return bom
 
 
 def _metadata(wheel: Path) -> Message:
     with zipfile.ZipFile(wheel) as archive:
-        (file,) = (each for each in archive.namelist() if each.endswith(".dist-info/METADATA"))
+        # At the top: a package may carry that of another inside.
+        (file,) = filter(re.compile(r"[^/]+\.dist-info/METADATA").fullmatch, archive.namelist())
         return email.message_from_bytes(archive.read(file))
 
 
@@ -107,9 +117,10 @@ def _component(name: str, version: str, wheel: Path, licence: str) -> Component:
     )
 
 
-def _network(name: str, content: bytes) -> Component:
+def _network(name: str, version: str, content: bytes) -> Component:
     return Component(
         name=name,
+        version=version,
         type=ComponentType.MACHINE_LEARNING_MODEL,
         bom_ref=f"network:{name}",
         licenses=[_LICENCES.make_from_string("Apache-2.0")],
