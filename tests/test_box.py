@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import ssl
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.utils import canonicalize_name
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
@@ -29,6 +31,9 @@ from box import ADDRESS, Box
 from bundle_samples import made
 from mien.commands.demo import portrait
 from mien_convert.bundle import pack
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "requirements"))
+import lock
 
 SUITES = os.environ.get("MIEN_BOX_SUITES", "trixie").split(",")
 CHECKOUT = Path(__file__).parent.parent
@@ -129,6 +134,24 @@ class Tablet:
             return found[0]
 
         return self.box.outside(ask)
+
+
+def test_it_holds_exactly_what_the_lock_names(installed: Installed) -> None:
+    """So an installation a month later is the same program."""
+    here = installed.box
+    python = "/opt/mien/current/bin/python"
+    version = here.run(f"{python} -c 'import sys; print(*sys.version_info[:2], sep=chr(46))'")
+    where = next(
+        each
+        for each in lock.machines()
+        if (each["python_version"], each["platform_machine"]) == (version, os.uname().machine)
+    )
+    wanted = lock.pinned(CHECKOUT / "requirements" / "box.txt", where)
+    frozen = here.run(f"{python} -m pip freeze --local --disable-pip-version-check").splitlines()
+    there = dict(line.split("==") for line in frozen if not line.startswith("mien @"))
+    assert {canonicalize_name(name): version for name, version in there.items()} == {
+        canonicalize_name(name): version for name, (version, _) in wanted.items()
+    }
 
 
 def test_what_was_installed_runs(installed: Installed) -> None:
