@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mien.address import shown
 from mien.camera import (
     SETTLED_S,
     CameraError,
@@ -16,7 +17,6 @@ from mien.camera import (
     Reopening,
     find_camera,
     open_source,
-    shown,
 )
 from mien.clock import ManualClock, SystemClock
 from mien.config import Camera
@@ -63,8 +63,11 @@ def test_auto_without_a_camera_says_what_to_do():
 @pytest.mark.parametrize(
     ("spec", "public"),
     [
-        ("rtsp://bob:s3cret@cam.local:8554/live?pwd=s3cret", "rtsp://cam.local:8554/live?…"),
-        ("http://s3cret@[fe80::1]/v", "http://[fe80::1]/v"),
+        ("rtsp://bob:s3cret@cam.local:8554/live?pwd=s3cret", "rtsp://cam.local:8554"),
+        ("http://s3cret@[fe80::1]/v", "http://[fe80::1]"),
+        ("rtsp://cam/user=admin&password=s3cret&stream=0.sdp?real_stream", "rtsp://cam"),
+        ("bob:s3cret@cam.local/live", "…@cam.local"),
+        ("rtsp:/bob:s3@cret@cam.local/live", "…@cam.local"),
         ("http://bob:s3cret@host:99999999/v", "http://…"),
         ("/dev/video0", "/dev/video0"),
     ],

@@ -327,7 +327,7 @@ class TestReleases:
         box.bundle()
         with https(box.folder, monkeypatch) as address:
             assert box.updater().update(f"{address}/mien-2.0.tar") == "2.0"
-            with pytest.raises(ReleaseError, match=r"mien-9\.tar cannot be fetched: .*404"):
+            with pytest.raises(ReleaseError, match=r"cannot be fetched: .*404"):
                 box.updater().update(f"{address}/mien-9.tar")
             box.network()
             assert box.updater().update_network(f"{address}/fer-b.zip", accept) == "fer-b"

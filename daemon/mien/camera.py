@@ -16,7 +16,6 @@ from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
-from urllib.parse import urlsplit
 
 from mien.clock import Clock
 from mien.config import Camera
@@ -275,20 +274,6 @@ def _captures(device: str) -> bool:
     return bool(able & _CAPTURE and not able & (_OUTPUT | _M2M | _M2M_MPLANE)) and not (
         driver.startswith(_PI_DRIVERS)
     )
-
-
-def shown(spec: str) -> str:
-    """A source as it may be written down: a URL without user, password and query."""
-    if "://" not in spec:
-        return spec
-    try:
-        url = urlsplit(spec)
-        host = url.hostname or ""
-        port = f":{url.port}" if url.port else ""
-    except ValueError:
-        return spec.split("://")[0] + "://…"
-    host = f"[{host}]" if ":" in host else host
-    return f"{url.scheme}://{host}{port}{url.path}" + ("?…" if url.query else "")
 
 
 class Reopening:

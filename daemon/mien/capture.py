@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.camera import OPEN_S, CameraError, CameraStalled, Frame, checked, shown
+from mien.address import shown
+from mien.camera import OPEN_S, CameraError, CameraStalled, Frame, checked
 from mien.clock import Clock
 from mien.config import Camera
 from mien.filenames import printable

@@ -11,9 +11,11 @@ import tarfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
+from mien.address import hidden, shown
 from mien.bundles import MAX_BYTES
 from mien.events import MienError
 
@@ -138,7 +140,7 @@ def _fetched(source: str, folder: Path) -> Path:
                 " (the signature that must lie beside it)" if source.endswith(SIGNATURE) else ""
             )
             raise ReleaseError(
-                f"there is no file {source}{signed}; give a file, or an https:// address"
+                f"there is no file {shown(source)}{signed}; give a file, or an https:// address"
             )
         return file
     trusted = ssl.create_default_context()
@@ -148,8 +150,10 @@ def _fetched(source: str, folder: Path) -> Path:
             open(folder / "fetched", "wb") as to,
         ):
             shutil.copyfileobj(answer, to, 1 << 20)
-    except OSError as error:
-        raise ReleaseError(f"{source} cannot be fetched: {error}; nothing was changed") from None
+    except (OSError, HTTPException, ValueError) as error:  # also of an address that is none
+        raise ReleaseError(
+            f"{shown(source)} cannot be fetched: {hidden(str(error), source)}; nothing was changed"
+        ) from None
     return folder / "fetched"
 
 

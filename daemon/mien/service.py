@@ -12,7 +12,8 @@ import msgspec
 from msgspec.structs import replace
 
 from mien import __version__, backup, discovery, firstrun, metrics, restore, settings, users
-from mien.camera import Reopening, Source, open_source, shown
+from mien.address import shown
+from mien.camera import Reopening, Source, open_source
 from mien.clock import Clock, SystemClock, synchronised
 from mien.config import Config, control_socket
 from mien.control import ControlError, ControlServer, NoPicture, Picture
