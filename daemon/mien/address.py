@@ -5,6 +5,7 @@ want the password in the path), so nothing but its scheme and its host is ever s
 """
 
 import os
+import re
 from urllib.parse import unquote, urlsplit
 
 
@@ -31,7 +32,7 @@ def hidden(text: str, spec: str) -> str:
         return text
     user, _, rest = spec.split("://", 1)[-1].rpartition("@")
     _, _, path = rest.partition("/")
-    pieces = {user, path, *user.split(":", 1), *path.split("?", 1)}
+    pieces = {user, path, *user.split(":", 1), *re.split("[:/]", user), *path.split("?", 1)}
     for piece in sorted(pieces | {unquote(each) for each in pieces}, key=len, reverse=True):
         if len(piece) > 2:
             text = text.replace(piece, "…")
