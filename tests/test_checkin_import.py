@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -106,6 +106,44 @@ def test_the_same_file_again_adds_nothing_and_changes_nothing(people: People) ->
     longer = DIARY.replace("2026-10-25", "2026-11-01,,,20:00,bad,walk,,\n2026-10-25", 1)
     assert bring(people, diary(longer)).added == 1
     assert bring(people, diary(), "d").added == 4
+
+
+def entries(*rows: str) -> Diary:
+    return diary("\n".join(["full_date,time,mood,activities,note", *rows]))
+
+
+def test_an_entry_whose_words_were_renamed_is_known_by_its_moment(people: People) -> None:
+    bring(people, entries("2026-10-02,8:05,meh,walk,a", "2026-10-01,8:05,good,walk,"))
+    renamed = ["2026-10-02,8:05,so-so,walking,a", "2026-10-01,8:05,good,walking,mended"]
+    again = bring(people, entries(*renamed), **{"so-so": 3})
+    assert (again.added, again.known) == (0, 2)
+    # One more of the same minute is one more; the former ones stay as they were.
+    more = bring(people, entries("2026-10-01,8:05,bad,,other", *renamed), **{"so-so": 3})
+    assert (more.added, more.known) == (1, 2)
+    assert {one.activities for one in read(people, checkins.newest)} >= {("walk",)}
+    # Another person's entries are no former ones.
+    assert bring(people, entries(*renamed), "d", **{"so-so": 3}).added == 2
+
+
+def test_a_check_in_of_the_page_is_no_entry_of_a_diary(people: People) -> None:
+    own = checkins.made(
+        "c", datetime(2026, 10, 1, 8, 5, tzinfo=BERLIN), mood=3, emotions=None, activities=[],
+        note="", source="page", made_utc=NOW,
+    )  # fmt: skip
+    people.database.write(lambda db: checkins.save(db, own))
+    assert bring(people, entries("2026-10-01,8:05,good,walk,")).added == 1
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_new_entry_of_a_moment_is_not_taken_for_one_that_is_there(
+    people: People, monkeypatch: pytest.MonkeyPatch, order: int
+) -> None:
+    monkeypatch.setattr(checkin_import, "A_TIME", 1)
+    there = [f"2026-10-01,8:05,good,,{n}" for n in range(5)]
+    bring(people, entries(*there))
+    new = [f"2026-10-01,8:05,good,,new {n}" for n in range(5)]
+    done = bring(people, entries(*[*there, *new][::order]))
+    assert (done.added, done.known) == (5, 5)
 
 
 def test_what_a_word_means_is_for_the_person_to_say(people: People) -> None:

@@ -1,14 +1,16 @@
 """Check-ins that a person brings along: from Daylio, or from a file of published reports.
 
-What a row says makes the id of its check-in, so the same file brought in twice adds nothing. Each
-import has a name of its own, which is the `source` of its check-ins, and can be taken back whole.
+What a row says makes the id of its check-in, so the same file brought in twice adds nothing. An
+entry of a diary that says something else by now, since a mood or an activity was renamed there or a
+note mended, is known again by its moment, and stays here as it was. Each import has a name of its
+own, which is the `source` of its check-ins, and can be taken back whole.
 """
 
 import base64
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache, partial
 from itertools import islice
@@ -63,6 +65,47 @@ class Import(Struct, frozen=True):
     last: date | None
 
 
+class Moments:
+    """The moments of a diary's entries of former imports: each stands for one entry of the file."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._kind = source.partition(":")[0]
+        self._taken: set[str] = set()
+        """Ids of former entries that an entry of this file was found to be."""
+
+    def look(self, db: Any, found: Sequence[Checkin]) -> None:
+        """See which of these are there word for word; before any of them is kept, so that another
+        entry of the same moment is not taken for one of those."""
+        self._taken |= checkins.known(db, [one.id for one in found])
+
+    def add(self, db: Any, client: str, found: Sequence[Checkin]) -> int:
+        """Keep those that are not there yet, neither by what they say nor by their moment."""
+        rest = [one for one in found if one.id not in self._taken]
+        free = self._free(db, client, {one.day for one in rest})
+        new = []
+        for one in rest:
+            if former := free.get(one.utc):
+                self._taken.add(former.pop())
+            else:
+                new.append(one)
+        return checkins.add(db, client, new)
+
+    def _free(self, db: Any, client: str, days: set[int | None]) -> dict[int | None, list[str]]:
+        """Ids of former entries of these days, by their moment, that are none of this file's yet;
+        also of those that were deleted here."""
+        found: dict[int | None, list[str]] = {}
+        query = (
+            "SELECT id, utc FROM checkins WHERE client = ? AND day = ? AND source != ? "
+            "AND source LIKE ? || ':%'"
+        )
+        for day in sorted(day for day in days if day is not None):
+            for id, utc in db.execute(query, (client, day, self._source, self._kind)):
+                if id not in self._taken:
+                    found.setdefault(utc, []).append(id)
+        return found
+
+
 def source(kind: Kind) -> str:
     """A new import's name."""
     return f"{kind}:{secrets.token_hex(6)}"
@@ -109,7 +152,7 @@ def from_daylio(
             return None
 
     found = (one for entry in diary if (one := checkin_of(entry)))
-    added, known = _bring_in(write, client, name, found, progress)
+    added, known = _bring_in(write, client, name, found, progress, Moments(name))
     return Imported(name, added, known, diary.faulty, diary.problems)
 
 
@@ -180,16 +223,24 @@ def forget_import(db: Any, client: str, source: str, most: int = A_TIME) -> bool
 
 
 def _bring_in(
-    write: Write, client: str, name: str, found: Iterable[Checkin], progress: Progress
+    write: Write,
+    client: str,
+    name: str,
+    found: Iterable[Checkin],
+    progress: Progress,
+    moments: Moments | None = None,
 ) -> tuple[int, int]:
     """Write check-ins in the order of their ids, for the table is; (added, known)."""
     rows = iter(found)
+    add = moments.add if moments else checkins.add
     added = done = 0
     try:
         while some := sorted(islice(rows, _SORTED), key=lambda one: one.id):
+            if moments:
+                write(partial(moments.look, found=some))
             for start in range(0, len(some), A_TIME):
                 part = some[start : start + A_TIME]
-                added += write(partial(checkins.add, client=client, found=part))
+                added += write(partial(add, client=client, found=part))
                 done += len(part)
                 progress(done)
     except BaseException:
