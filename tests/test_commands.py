@@ -14,6 +14,7 @@ from mien.clock import SystemClock
 from mien.commands import doctor
 from mien.commands.demo import portrait
 from mien.config import Box as BoxConfig
+from mien.config import Camera as CameraConfig
 from mien.config import Config
 from mien.config import Store as StoreConfig
 from mien.events import EXPRESSIONS
@@ -224,3 +225,15 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])
     assert "usage: mien" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (0, 135, 0), (255, 255, 255)])
+def test_doctor_does_not_call_a_camera_well_that_shows_nothing(
+    tmp_path: Path, colour: tuple[int, int, int]
+) -> None:
+    picture = tmp_path / "capped.png"
+    cv2.imwrite(str(picture), np.full((120, 160, 3), colour, np.uint8))
+    part = doctor.camera(Config(camera=CameraConfig(source=str(picture))))
+    assert part.status == "degraded"
+    assert part.text.startswith("the picture is ")
+    assert part.cure

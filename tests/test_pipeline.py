@@ -199,3 +199,18 @@ def test_the_end_forgets_everything() -> None:
     assert [episode.expression for episode in pipe.end()] == ["neutral"]
     live = pipe.live(before)
     assert (live.expression, live.facing_share, live.episode) == (None, None, None)
+
+
+def test_pictures_that_show_nothing_are_told_and_forgotten() -> None:
+    pipe, _ = pipeline([])
+    black = np.zeros_like(SHARP)
+    for index in range(60):
+        pipe.see(Frame(black, index / 15, index))
+    assert pipe.blank == "the picture is black: the lens is covered, or there is no light"
+    pipe.see(Frame(SHARP, 5.0, 60))
+    assert pipe.blank is None
+    for index in range(61, 121):
+        pipe.aim(Frame(black, index / 10, index))
+    assert pipe.blank
+    pipe.end()
+    assert pipe.blank is None

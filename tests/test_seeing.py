@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 
-from mien.camera import Reopening
+from mien.camera import Frame, Reopening
 from mien.clock import SystemClock
 from mien.control import Picture
 from mien.events import Episode, Live
@@ -31,10 +32,10 @@ class Room:
         self.failures: list[Any] = []
         self.changed = threading.Condition()
         self.finder: ScriptedFinder
-        pipe, self.finder = pipeline([face()])
+        self.pipe, self.finder = pipeline([face()])
         self.seeing = Seeing(
             lambda: Reopening(self.camera.open, clock, name="camera", stall_s=0.5),
-            pipe,
+            self.pipe,
             self.preview,
             seen=self._seen,
             lost=self._lost,
@@ -191,3 +192,18 @@ def test_a_finder_that_breaks_ends_the_service_with_its_reason() -> None:
     room.seeing.stop()
     ((stage, error),) = room.failures
     assert (stage, str(error)) == ("inference", "the network broke")
+
+
+def test_a_lens_cap_is_told_as_the_cameras_state() -> None:
+    room = Room()
+    assert room.seeing.camera
+    room.seeing.camera.read(5.0)
+    assert room.seeing.part.status == "ok"
+    for index in range(5):
+        room.pipe.see(Frame(np.zeros_like(SHARP), float(index), index))
+    part = room.seeing.part
+    assert part.status == "degraded"
+    assert "black" in part.text
+    assert part.cure
+    room.seeing.close("the camera is off")
+    assert room.seeing.part.status == "ok"

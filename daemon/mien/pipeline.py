@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.blankness import Blankness
 from mien.bundle import Bundle
 from mien.camera import Frame
 from mien.classifier import Classifier, Output, probabilities
@@ -68,6 +69,7 @@ class Pipeline:
         self._smoother = Smoother(self._smoothing)
         self._attention = Attention()
         self._seat: Reading | None = None
+        self._blankness = Blankness()
 
     def sit(self, seat: Seat) -> None:
         """The seat is elsewhere."""
@@ -79,11 +81,17 @@ class Pipeline:
         """Why nobody is read: the picture is not of the shape that the zones were drawn on."""
         return self._zones.trouble
 
+    @property
+    def blank(self) -> str | None:
+        """What is wrong with pictures that have shown nothing for some seconds."""
+        return self._blankness.trouble
+
     def see(self, frame: Frame) -> Seen:
         """Read a frame of a stream, whose times must not go back.
 
         A frame that does not fit the zones comes back black, with nobody in it.
         """
+        self._blankness.look(frame.t, frame.image)
         if not self._zones.fits(frame.image):
             self._seat = None
             ended = self._follow(frame.t, [], [])
@@ -99,6 +107,7 @@ class Pipeline:
     def aim(self, frame: Frame) -> Seen:
         """Find faces in the whole picture, masked seats too, so that the camera can be aimed: how
         well each could be read, but no expression."""
+        self._blankness.look(frame.t, frame.image)
         started = time.perf_counter()
         faces = self._finder.find(frame.image)
         found = time.perf_counter()

@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 CAMERA_CURE = "check that the camera is plugged in and that no other program uses it"
 SEAT_CURE = "draw the seat anew on the page, or give the camera its former size"
+BLANK_CURE = (
+    "take the cap off the lens and see that there is light; if that is so, restart the camera"
+)
 BUNDLE_CURE = (
     "install it again, or go back with `mien models rollback`; either counts from the next start"
 )
@@ -210,6 +213,8 @@ class Seeing:
         status, text = camera.status
         if status == "ok" and self._watch and not self._watch.aim and self._pipeline.unfit:
             return Part("camera", "degraded", self._pipeline.unfit, SEAT_CURE)
+        if status == "ok" and self._pipeline.blank:
+            return Part("camera", "degraded", self._pipeline.blank, BLANK_CURE)
         return Part("camera", status, text, None if status == "ok" else CAMERA_CURE)
 
     def _capture(self) -> None:

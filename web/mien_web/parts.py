@@ -54,6 +54,10 @@ SENTENCES = (
         "cover something else: nobody is read"
     ),
     N_("draw the seat anew on the page, or give the camera its former size"),
+    N_("the picture is black: the lens is covered, or there is no light"),
+    N_("the picture is white and shows nothing: far too much light falls into the lens"),
+    N_("the picture is of one colour and shows nothing: the camera or its stream is broken"),
+    N_("take the cap off the lens and see that there is light; if that is so, restart the camera"),
     N_("%(camera)s gives no more frames: it was unplugged"),
     N_("%(camera)s has ended or broken off"),
     N_("%(camera)s gives pixels of a kind that OpenCV cannot turn to BGR"),

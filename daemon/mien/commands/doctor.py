@@ -15,13 +15,14 @@ import msgspec
 from msgspec.structs import replace
 
 from mien import backup, database, facemodel, mandate
-from mien.camera import find_camera, open_source
+from mien.blankness import LASTS_S, blank
+from mien.camera import Frame, Source, find_camera, open_source
 from mien.clock import Stamp, SystemClock, iso, synchronised
 from mien.commands.run import load_config
 from mien.config import Config, ConfigError
 from mien.events import MienError, Part, worst
 from mien.mandate import NOT_SET_UP
-from mien.seeing import open_expression
+from mien.seeing import BLANK_CURE, open_expression
 
 _T = TypeVar("_T")
 
@@ -98,13 +99,26 @@ def camera(config: Config) -> Part:
         spec = found
     source = open_source(spec, config.camera, SystemClock())
     try:
-        frame = source.read(timeout=10.0)
+        frame = _telling(source)
     finally:
         source.close()
     if frame is None:
         return Part("camera", "failed", f"{source.name} gave no picture")
+    if trouble := blank(frame.image):
+        return Part("camera", "degraded", trouble, BLANK_CURE)
     height, width = frame.image.shape[:2]
     return Part("camera", "ok", f"{source.name} gives pictures of {width}×{height}")
+
+
+def _telling(source: Source) -> Frame | None:
+    """The first frame that shows something, else the last one within `LASTS_S`."""
+    first = frame = source.read(timeout=10.0)
+    while first and frame and blank(frame.image) and frame.t - first.t < LASTS_S:
+        newest = source.read(timeout=10.0)
+        if newest is None:
+            break
+        frame = newest
+    return frame
 
 
 def faces(config: Config) -> Part:
