@@ -214,3 +214,41 @@ def test_pictures_that_show_nothing_are_told_and_forgotten() -> None:
     assert pipe.blank
     pipe.end()
     assert pipe.blank is None
+
+
+def flickering(place: Face, index: int) -> Frame:
+    """A second's picture in which all stays but what is at this place."""
+    image = SHARP.copy()
+    x, y, width, height = (int(side) for side in place.box)
+    chance = np.random.default_rng(index)
+    image[y : y + height, x : x + width] = chance.integers(0, 256, (height, width, 3))
+    return Frame(image, float(index), index)
+
+
+def test_a_photograph_in_the_seat_is_no_person_to_read() -> None:
+    pipe, _ = pipeline([face()], answers=["happiness"])
+    reasons = []
+    for index in range(40):
+        seen = pipe.see(Frame(SHARP, float(index), index))
+        reasons.append(seen.readings[0].reason)
+    assert reasons == [None] * 30 + ["does not move"] * 10
+    live = pipe.live(seen)
+    assert (live.expression, live.reason) == (None, "does not move")
+    assert seen.readings[0].label is None
+
+
+def test_who_moves_beside_a_larger_photograph_is_read() -> None:
+    photograph, person = face(x=10, size=200), face(x=400, size=150)
+    pipe, _ = pipeline([photograph, person], answers=["happiness"])
+    for index in range(40):
+        seen = pipe.see(flickering(person, index))
+        if index < 30:
+            assert {r.reason for r in seen.readings} == {"several people in the seat"}
+    assert [r.reason for r in seen.readings] == ["does not move", None]
+    assert pipe.live(seen).expression == "happiness"
+
+
+def test_a_still_picture_that_stands_on_its_own_is_read() -> None:
+    pipe, _ = pipeline([face()], answers=["happiness"])
+    for index in range(40):
+        assert pipe.see_still(Frame(SHARP, float(index), index)).readings[0].reason is None

@@ -306,3 +306,21 @@ def test_a_full_disk_loses_nothing_of_either() -> None:
     turn(bench, 31.0)
     assert len(full.rows) == 4
     assert bench.recording.part.status == "ok"
+
+
+def test_photographs_beside_who_moves_are_nobody_in_the_seat() -> None:
+    bench = Bench(FullStore())
+    still = replace(samples.READING, label=None, reason="does not move", facing=True)
+    away = replace(samples.READING, label=None, reason="turned away", facing=False)
+    told = []
+    for t, readings in enumerate(([still, away], [still], [])):
+        seat: Any = readings[-1] if readings else None
+        live = replace(
+            samples.HAPPY, readings=readings, expression=None, reason=seat and seat.reason
+        )
+        frame = Frame(np.zeros((480, 640, 3), np.uint8), float(t), 0)
+        bench.recording.seen(Seen(frame, frame.image, readings, [], {}), live)
+        state = bench.states[-1]
+        told.append((state["people"], state["reason"], state["facing"]))
+    assert told == [(1, "turned away", False), (1, "does not move", None), (0, None, None)]
+    bench.write()

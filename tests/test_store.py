@@ -211,9 +211,9 @@ def test_the_numbers_that_stand_for_words_stay() -> None:
     assert EXPRESSIONS[:7] == (
         "anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral",
     )  # fmt: skip
-    assert typing.get_args(Reason)[:7] == (
+    assert typing.get_args(Reason)[:8] == (
         "several people in the seat", "too small", "turned away", "too dark", "too bright",
-        "blurred", "low confidence",
+        "blurred", "low confidence", "does not move",
     )  # fmt: skip
 
 
@@ -648,3 +648,14 @@ def sql(store: Store, statement: str) -> list[tuple[Any, ...]]:
     """For what only a test does to a database."""
     rows: list[tuple[Any, ...]] = store._database.read(lambda db: db.execute(statement).fetchall())
     return rows
+
+
+def test_a_photograph_before_the_camera_is_nobody_seen(opened: Opener, clock: ManualClock) -> None:
+    store = opened()
+    rows = [
+        SecondReading(stamp=clock.stamp(1.0), people=1, reason="does not move"),
+        SecondReading(stamp=clock.stamp(2.0), people=1, reason="turned away"),
+    ]
+    store.add(rows)
+    assert store.readings(*EVER) == rows
+    assert [(minute.seconds, minute.seen) for minute in store.minutes(*EVER)] == [(2, 1)]

@@ -93,6 +93,9 @@ class Limits(Struct, frozen=True):
     min_light: Annotated[float, _doc("mean grey of the face, 0–255", ge=0, le=255)] = 30.0
     max_light: Annotated[float, _doc("mean grey of the face, 0–255", ge=0, le=255)] = 225.0
     min_sharpness: Annotated[float, _doc("1 minus blur, see reading.sharpness", ge=0, le=1)] = 0.30
+    still_s: Annotated[
+        float, _doc("seconds after which a face that has not moved is not read", ge=5, le=86_400)
+    ] = 30.0
     min_confidence: Annotated[
         float | None, _doc("calibrated probability; the bundle's own if left out", ge=0, le=1)
     ] = None

@@ -100,9 +100,9 @@ def _components(topics: Topics) -> dict[str, dict[str, Any]]:
             "name": "Person in the seat",
             "device_class": "occupancy",
             "state_topic": topics.state,
-            # Nobody looked is not nobody there.
-            "value_template": "{{ none if not value_json.watching else "
-            "'ON' if value_json.people else 'OFF' }}",
+            # Nobody looked is not nobody there, and what does not move is no person.
+            "value_template": "{{ none if not value_json.watching else 'ON' if value_json.people "
+            "and value_json.reason != 'does not move' else 'OFF' }}",
         },
         "health": {
             "platform": "binary_sensor",

@@ -31,8 +31,9 @@ Reason = Literal[
     "too bright",
     "blurred",
     "low confidence",
+    "does not move",
 ]
-"""Why a face got no label; the order is the order in which they are asked."""
+"""Why a face got no label. Rows hold places in this list: append, never reorder."""
 
 Status = Literal["ok", "degraded", "failed"]
 

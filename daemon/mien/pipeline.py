@@ -17,8 +17,9 @@ from mien.events import EXPRESSIONS, Episode, Live, Reading
 from mien.faces import Face, FaceFinder
 from mien.layer import Layer
 from mien.pose import turn
-from mien.reading import look, measure, named, read, valence, widest
+from mien.reading import look, measure, moves, named, read, valence, widest
 from mien.smoothing import Attention, Smoother
+from mien.stillness import Stillness
 from mien.tracks import Tracker
 from mien.zones import Zones
 
@@ -66,6 +67,7 @@ class Pipeline:
 
     def _begin(self) -> None:
         self._tracker = Tracker()
+        self._stillness = Stillness(self._limits.still_s)
         self._smoother = Smoother(self._smoothing)
         self._attention = Attention()
         self._seat: Reading | None = None
@@ -181,7 +183,13 @@ class Pipeline:
             if stream
             else list(range(1, len(faces) + 1))
         )
-        crowded = stream and _company(faces) > 1
+        still = (
+            self._stillness.update(frame.t, image, faces, tracks)
+            if stream
+            else [False] * len(faces)
+        )
+        living = [face for face, stays in zip(faces, still, strict=True) if not stays]
+        crowded = stream and _company(living) > 1
         readings = [
             read(
                 box=_whole(face.box),
@@ -192,8 +200,11 @@ class Pipeline:
                 limits=self._limits,
                 min_confidence=self._min_confidence,
                 crowded=crowded,
+                still=stays,
             )
-            for face, picture, answer, track in zip(faces, crops, answers, tracks, strict=True)
+            for face, picture, answer, track, stays in zip(
+                faces, crops, answers, tracks, still, strict=True
+            )
         ]
         ended = self._follow(frame.t, readings, answers) if stream else []
         done = time.perf_counter()
@@ -213,7 +224,7 @@ class Pipeline:
         if seat and self._seat and seat.track != self._seat.track:
             ended = self._smoother.end()
         self._seat = seat
-        if seat:
+        if seat and moves(seat):
             self._attention.add(t, seat.facing)
         # A low-confidence answer is evidence too, that no expression stands out; a face that
         # cannot be seen well is none.

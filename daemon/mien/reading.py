@@ -89,6 +89,7 @@ def read(
     limits: Limits,
     min_confidence: float,
     crowded: bool = False,
+    still: bool = False,
 ) -> Reading:
     """The reading of one face.
 
@@ -96,13 +97,16 @@ def read(
         probabilities: calibrated, [7], in the order of `EXPRESSIONS`.
         min_confidence: probability under which the label is withheld.
         crowded: whether somebody else shares the seat, so that it is unclear who is meant.
+        still: whether the face has not moved for `limits.still_s`, as that of a photograph.
     """
     measured = qualities(look, limits)
     quality = min(measured.values())
     top = int(np.argmax(probabilities))
     confidence = float(probabilities[top])
     reason: Reason | None = None
-    if crowded:
+    if still:
+        reason = "does not move"
+    elif crowded:
         reason = "several people in the seat"
     elif quality < 0.5:
         reason = next(name for name, value in measured.items() if value < 0.5)
@@ -162,5 +166,10 @@ def _clip(value: float) -> float:
 
 
 def widest(readings: Sequence[Reading]) -> Reading | None:
-    """The face nearest to the camera: the one in the seat."""
-    return max(readings, key=lambda reading: reading.box[2], default=None)
+    """The face nearest to the camera: the one in the seat. One that moves goes before pictures."""
+    return max(readings, key=lambda reading: (moves(reading), reading.box[2]), default=None)
+
+
+def moves(reading: Reading) -> bool:
+    """Whether this may be a living face: not one that has not moved for `limits.still_s`."""
+    return reading.reason != "does not move"

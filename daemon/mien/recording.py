@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from mien.clock import Clock, iso
 from mien.events import Episode, Live, Part, State, Stretch
 from mien.pipeline import Seen
+from mien.reading import moves, widest
 from mien.stage import Stage
 from mien.store import EpisodeRow, SecondReading, Store, StoreError
 
@@ -141,7 +142,7 @@ class Recording:
             )
 
     def _reading(self, t: float, live: Live) -> SecondReading:
-        people = len(live.readings)
+        people = _people(live)
         return SecondReading(
             stamp=self._clock.stamp(t),
             people=people,
@@ -150,12 +151,12 @@ class Recording:
             confidence=_confidence(live),
             valence=live.valence if people else None,
             probabilities=live.probabilities if people and live.valence is not None else None,
-            facing=live.readings[0].facing if people else None,
+            facing=_facing(live),
         )
 
     def _publish(self, t: float, live: Live | None, *, paused: bool) -> None:
         stamp = self._clock.stamp(t)
-        people = len(live.readings) if live else 0
+        people = _people(live) if live else 0
         state = State(
             id=str(uuid.uuid4()),
             box=self._box,
@@ -169,7 +170,7 @@ class Recording:
             confidence=_confidence(live) if live else None,
             valence=live.valence if live and people else None,
             probabilities=live.probabilities if live and people else None,
-            facing=live.readings[0].facing if live and people else None,
+            facing=_facing(live) if live else None,
         )
         self._set_state(msgspec.json.encode(state))
 
@@ -269,6 +270,17 @@ def _within(row: Row, stretch: Stretch) -> bool:
         and round(first.boot_time * 1000) < stretch.to_ms
         and round(last.boot_time * 1000) >= stretch.from_ms
     )
+
+
+def _people(live: Live) -> int:
+    """How many faces are there; where some move, pictures beside them do not count."""
+    return sum(map(moves, live.readings)) or len(live.readings)
+
+
+def _facing(live: Live) -> bool | None:
+    """Whether the face in the seat is turned to the camera; a picture's is not."""
+    seat = widest(live.readings)
+    return seat.facing if seat and moves(seat) else None
 
 
 def _confidence(live: Live) -> float | None:

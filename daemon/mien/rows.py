@@ -123,7 +123,8 @@ def add_reading(db: Any, reading: SecondReading) -> tuple[int, int]:
     counted = [place == expression for place in range(len(EXPRESSIONS))]
     db.execute(
         _ROLL_UP,
-        (boot, minute, utc_ms - past, stamp.clock_ok, 1, reading.people > 0,
+        (boot, minute, utc_ms - past, stamp.clock_ok, 1,
+         reading.people > 0 and reading.reason != "does not move",
          reading.facing is True, read, reading.people > 1 or reason == 0, *counted,
          valence if read and valence else 0),
     )  # fmt: skip

@@ -24,6 +24,7 @@ WHY: dict[Reason, Any] = {
     "too bright": lazy_gettext("too bright"),
     "blurred": lazy_gettext("blurred"),
     "low confidence": lazy_gettext("low confidence"),
+    "does not move": lazy_gettext("does not move"),
 }
 
 SETTLING = lazy_gettext("not read yet")

@@ -28,6 +28,10 @@ ADVICE: dict[Reason, Any] = {
     "low confidence": lazy_gettext(
         "No expression stands out from the others. Nothing needs doing."
     ),
+    "does not move": lazy_gettext(
+        "What does not move at all is taken for a picture, not for a person. Reading goes on when "
+        "it moves."
+    ),
 }
 
 
